@@ -1,0 +1,28 @@
+# healing-bot: `make demo` shows it, `make test` proves it.
+SHELL := /bin/bash
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+
+.PHONY: help setup demo test lint clean
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+
+setup: $(VENV)/.ready ## system packages, .venv with bytecode, .venv/bin/healer
+
+$(VENV)/.ready: requirements.txt requirements-dev.txt pyproject.toml scripts/setup
+	@scripts/setup $(VENV)
+	@touch $@
+
+demo: setup ## boot three real hosts, break them, watch them being healed
+	@$(PYTHON) -m lab.demo
+
+test: setup ## everything that proves it, with the time of each part
+	@scripts/test
+
+lint: setup ## the house rules alone
+	@scripts/test lint
+
+clean: ## take the labs down, remove what was made
+	@-$(VENV)/bin/healer lab down
+	rm -rf $(VENV) .lab .healing

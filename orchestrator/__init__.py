@@ -1,0 +1,1 @@
+"""healing-bot: collect, detect, decide, guard, act, verify, record."""

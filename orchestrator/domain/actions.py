@@ -1,0 +1,117 @@
+"""Actions: rows of the whitelist, as the catalogue read them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from orchestrator.domain.records import Severity
+
+#: Tell a person, touch nothing. Always a candidate.
+ESCALATE = "escalate"
+#: Noise: nothing is wrong. Always a candidate.
+NONE = "none"
+
+
+class Risk(StrEnum):
+    """What an action can cost when it was the wrong one."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+
+
+class ParameterSource(StrEnum):
+    """Where values of a parameter may come from. Never free text."""
+
+    #: Units that the evidence is about, or that it names and that exist on the host.
+    UNIT = "unit"
+    #: Absolute paths that the evidence names.
+    PATH = "path"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Parameter:
+    """One parameter of an action; name, type and text come from the role's argument spec."""
+
+    name: str
+    #: Ansible's type: str, path, bool, int.
+    type: str
+    required: bool
+    description: str
+    source: ParameterSource
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pattern:
+    """When the embedded chooser picks this action.
+
+    `match` is a Python regular expression searched in the message, ignoring case; its named groups
+    capture parameters. The pattern holds only where `unless` does not match.
+    """
+
+    match: str
+    unless: str | None = None
+    #: The mildest severity at which this pattern makes an incident (WARNING widens detection).
+    severity: Severity = Severity.ERROR
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Action:
+    """One folder of playbooks/ bound to a role of the same name."""
+
+    id: str
+    title: str
+    #: When it helps, for a person and for the model.
+    when: str
+    #: When it must not be used.
+    not_when: str
+    risk: Risk
+    reversible: bool
+    #: Seconds: each task, the whole run.
+    task_timeout: int
+    run_timeout: int
+    #: Seconds to wait after the act before verify looks.
+    settle_seconds: float
+    #: Seconds that the signature must stay silent after `verified`.
+    hold_seconds: float
+    parameters: tuple[Parameter, ...] = ()
+    patterns: tuple[Pattern, ...] = ()
+    folder: Path = field(default_factory=Path)
+    role: Path = field(default_factory=Path)
+
+    def playbook(self, kind: str) -> Path:
+        """The playbook of a run kind; a check is the verify playbook run before the act."""
+        return self.folder / {"check": "verify.yml"}.get(kind, f"{kind}.yml")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Candidate:
+    """One thing that a chooser may pick: an action with one closed choice of values a parameter."""
+
+    action: str
+    #: Parameter name -> the values that were extracted; empty for no parameters.
+    values: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Decision:
+    """The chosen action or none, with what it rests on."""
+
+    #: An action of the whitelist, `escalate` or `none`.
+    action: str
+    parameters: Mapping[str, str]
+    reason: str
+    #: `embedded`, `gemini`, or `person`.
+    chooser: str
+    #: SHA-256 over what the chooser was shown.
+    shown_digest: str = ""
+    #: As the model reported it; shown, never used to authorise.
+    confidence: float | None = None
+
+    @property
+    def acts(self) -> bool:
+        """Whether anything on the whitelist was chosen."""
+        return self.action not in (ESCALATE, NONE)

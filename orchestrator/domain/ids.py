@@ -1,0 +1,38 @@
+"""Identifiers that sort by time, and typed strings that must not be mixed up."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import datetime
+from typing import NewType
+
+IncidentId = NewType("IncidentId", str)
+RunId = NewType("RunId", str)
+ApprovalId = NewType("ApprovalId", str)
+Signature = NewType("Signature", str)
+Cursor = NewType("Cursor", str)
+
+
+def new_incident_id(now: datetime) -> IncidentId:
+    """`inc-` + 12 hex digits of milliseconds + 8 random: sorts by time, also inside a queue."""
+    return IncidentId(f"inc-{int(now.timestamp() * 1000):012x}{secrets.token_hex(4)}")
+
+
+def apply_id(incident: IncidentId) -> str:
+    """The one apply workflow of an incident: a second approval can't start a second one."""
+    return f"{incident}-apply"
+
+
+def hold_id(incident: IncidentId) -> str:
+    """The workflow that waits out the hold time, outside the host's slot."""
+    return f"{incident}-hold"
+
+
+def rollback_id(incident: IncidentId) -> str:
+    """The workflow that undoes an act that did not help."""
+    return f"{incident}-rollback"
+
+
+def run_id(incident: IncidentId, kind: str) -> RunId:
+    """One run of each kind for an incident: the same id again means the same run."""
+    return RunId(f"{incident}-{kind}")

@@ -1,0 +1,124 @@
+"""Incidents: one sick thing on one host, and the evidence for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from orchestrator.domain.ids import IncidentId, Signature
+from orchestrator.domain.records import LogRecord, Severity
+
+
+class SubjectKind(StrEnum):
+    """What kind of thing is sick."""
+
+    UNIT = "unit"
+    PATH = "path"
+    SIGNATURE = "signature"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Subject:
+    """The sick thing: a unit, else a path or file system, else the signature itself."""
+
+    kind: SubjectKind
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.name}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Signal:
+    """What detect says of one record that states an error."""
+
+    record: LogRecord
+    signature: Signature
+    #: The masked text: what all records of the signature share.
+    template: str
+    subject: Subject
+    severity: Severity
+
+
+class IncidentState(StrEnum):
+    """Where an incident stands. The last five are ends, but `escalated` still absorbs repeats."""
+
+    #: Stored; its plan workflow starts next.
+    OPEN = "open"
+    #: Deciding, inspecting, judging.
+    PLANNING = "planning"
+    #: Waits for a person's approval.
+    PENDING_APPROVAL = "pending_approval"
+    #: In its host's queue, or checking, acting, verifying.
+    HEALING = "healing"
+    #: The verify playbook passed; the hold time runs.
+    VERIFIED = "verified"
+    #: Verified, and silent for the hold time.
+    HEALED = "healed"
+    #: The check found it well before anything was done.
+    ALREADY_WELL = "already_well"
+    #: The chooser calls it noise; nothing to do.
+    NOISE = "noise"
+    #: A person was told; repeats only raise its count.
+    ESCALATED = "escalated"
+    #: Ended without an answer (approval lapsed, evidence too old) or closed by a person.
+    EXPIRED = "expired"
+
+
+#: States in which the subject has an incident: a new signal joins instead of opening another.
+ABSORBING = frozenset(
+    {
+        IncidentState.OPEN,
+        IncidentState.PLANNING,
+        IncidentState.PENDING_APPROVAL,
+        IncidentState.HEALING,
+        IncidentState.VERIFIED,
+        IncidentState.ESCALATED,
+        IncidentState.NOISE,
+    }
+)
+
+#: States in which nothing of the healing is under way any more.
+FINAL = frozenset(
+    {
+        IncidentState.HEALED,
+        IncidentState.ALREADY_WELL,
+        IncidentState.NOISE,
+        IncidentState.ESCALATED,
+        IncidentState.EXPIRED,
+    }
+)
+
+
+class Origin(StrEnum):
+    """Why an incident exists."""
+
+    LOG = "log"
+    #: A person (CLI) or a client (REST) asked for it.
+    TRIGGER = "trigger"
+    #: Test injection: left out of statistics unless asked.
+    INJECTED = "injected"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Incident:
+    """One sick thing on one host."""
+
+    id: IncidentId
+    host: str
+    subject: Subject
+    #: The signature that opened it.
+    signature: Signature
+    template: str
+    severity: Severity
+    state: IncidentState
+    origin: Origin
+    first_seen: datetime
+    last_seen: datetime
+    #: How many records joined.
+    count: int
+    #: Age of the first record when detected, in seconds, on the host's corrected clock.
+    age_at_detection: float
+    #: One sentence: why it is in this state.
+    reason: str = ""

@@ -1,0 +1,101 @@
+"""Runs: one ansible-runner execution inside a healing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+
+from orchestrator.domain.hosts import Host
+from orchestrator.domain.ids import IncidentId, RunId
+
+
+class RunKind(StrEnum):
+    """What a run is for."""
+
+    #: The verify playbook before the act: is it sick at all?
+    CHECK = "check"
+    ACT = "act"
+    VERIFY = "verify"
+    ROLLBACK = "rollback"
+
+
+class RunStatus(StrEnum):
+    """How a run stands or ended."""
+
+    RUNNING = "running"
+    #: Exactly the intended hosts were processed; none failed, none unreachable.
+    SUCCEEDED = "succeeded"
+    #: A verify playbook said in its own words that the symptom is there.
+    SICK = "sick"
+    FAILED = "failed"
+    UNREACHABLE = "unreachable"
+    #: The time limit ended it: what the host did is unknown.
+    TIMED_OUT = "timed_out"
+    CANCELED = "canceled"
+    #: It was cut: no result exists.
+    UNKNOWN = "unknown"
+    #: It never started: another run holds the host.
+    BUSY = "busy"
+    #: It never started: the bytes are not those that were judged.
+    REFUSED = "refused"
+
+
+#: After these the host may still be at work: its slot stays shut until a probe finds nothing.
+UNSETTLED = frozenset({RunStatus.TIMED_OUT, RunStatus.CANCELED, RunStatus.UNKNOWN})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlaybookJob:
+    """What is to be run: everything, nothing implied."""
+
+    run_id: RunId
+    incident_id: IncidentId
+    kind: RunKind
+    action: str
+    playbook: Path
+    roles: Path
+    parameters: Mapping[str, str]
+    hosts: tuple[Host, ...]
+    #: Seconds.
+    task_timeout: int
+    run_timeout: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlaybookResult:
+    """How it ended."""
+
+    run_id: RunId
+    status: RunStatus
+    rc: int | None = None
+    #: One sentence: the failed task and its message, or why it did not start.
+    reason: str = ""
+    changed: bool = False
+    started: datetime | None = None
+    ended: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Run:
+    """A run as it is recorded."""
+
+    id: RunId
+    incident_id: IncidentId
+    kind: RunKind
+    action: str
+    parameters: Mapping[str, str]
+    hosts: tuple[str, ...]
+    status: RunStatus
+    started: datetime
+    ended: datetime | None = None
+    rc: int | None = None
+    reason: str = ""
+    pid: int | None = None
+    #: The supervisor's start time in clock ticks since boot (/proc/PID/stat field 22): pids come again.
+    pid_start: int | None = None
+    #: The slot is shut although the run ended: a probe has yet to find the host idle.
+    slot_shut: bool = False
+    artifacts: Path | None = field(default=None)

@@ -1,0 +1,279 @@
+"""The protocols between rooms. Their in-memory twins are in orchestrator/testing.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from orchestrator.domain.actions import Action, Candidate, Decision
+from orchestrator.domain.hosts import Host
+from orchestrator.domain.ids import Cursor, IncidentId, RunId, Signature
+from orchestrator.domain.incidents import Incident, IncidentState, Origin, Signal
+from orchestrator.domain.records import LogRecord
+from orchestrator.domain.runs import PlaybookJob, PlaybookResult, Run, RunKind, RunStatus
+from orchestrator.domain.verdicts import Answer, Approval, Attempt, Facts, Verdict
+
+
+class Fleet(Protocol):
+    """The inventory as Ansible resolves it. Raises InventoryError, naming host and variable."""
+
+    def hosts(self) -> tuple[Host, ...]: ...
+    def host(self, name: str) -> Host: ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SourceState:
+    """How one host is being read, for `doctor`, status and metrics."""
+
+    host: str
+    #: connected, connecting, polling, down, stopped.
+    state: str
+    #: One sentence; empty when all is well.
+    reason: str = ""
+    #: Host clock minus controller clock, seconds, measured at connect; None before.
+    clock_offset: float | None = None
+    last_record: datetime | None = None
+    #: One sentence for each source that can't be read (an unreadable log file, no journal access).
+    problems: tuple[str, ...] = ()
+
+
+class Sink(Protocol):
+    """Takes records in order. Returns only after their incidents and the cursor are stored."""
+
+    def __call__(
+        self, host: Host, source: str, records: Sequence[LogRecord], cursor: Cursor | None
+    ) -> None: ...
+
+
+class Collector(Protocol):
+    """Follows journals and log files of hosts."""
+
+    def start(
+        self, hosts: Sequence[Host], sink: Sink, cursor: Callable[[str, str], Cursor | None]
+    ) -> None: ...
+    def stop(self) -> None: ...
+    def states(self) -> tuple[SourceState, ...]: ...
+    def poll(self, host: Host, *, since: datetime) -> tuple[LogRecord, ...]:
+        """One pass over journal and files, for `healer heal` and first looks."""
+        ...
+
+
+class Probe(Protocol):
+    """Read-only questions to one host over collect's connection.
+
+    Raises TemporaryError, HostKeyMismatch, HostAuthRefused.
+    """
+
+    def inspect(self, host: Host, units: Sequence[str], paths: Sequence[str]) -> Facts: ...
+    def position(self, host: Host) -> Cursor:
+        """The journal's end now: what comes after it comes after this call."""
+        ...
+
+    def since(self, host: Host, cursor: Cursor) -> tuple[LogRecord, ...]:
+        """A fresh query, journal and files, of everything that states an error after the cursor."""
+        ...
+
+    def running(self, host: Host, run_id: RunId) -> bool:
+        """Whether any process of the run (HEALING_RUN in its environment) is alive on the host."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Case:
+    """What a chooser is shown."""
+
+    incident_id: str
+    host: str
+    unit: str
+    #: Bounded and newest last.
+    records: tuple[LogRecord, ...]
+    candidates: tuple[Candidate, ...]
+    actions: tuple[Action, ...]
+
+
+class Chooser(Protocol):
+    """Picks one candidate. Anything odd is `escalate` with the reason, or TemporaryError / BadReply."""
+
+    name: str
+
+    def choose(self, case: Case) -> Decision: ...
+
+
+class Executor(Protocol):
+    """Runs playbooks. A failed or timed-out playbook is a value."""
+
+    def execute(self, job: PlaybookJob) -> PlaybookResult:
+        """Start at most once by run id, wait for the end. Called again for the same id: adopt and wait."""
+        ...
+
+    def cancel(self, run_id: RunId) -> None: ...
+    def digest(self, action: Action, parameters: Mapping[str, str], hosts: Sequence[Host]) -> str:
+        """SHA-256 over action folder, role tree, parameters, host list and generated inventory."""
+        ...
+
+
+class Engine(Protocol):
+    """The durable engine: only workers launch it."""
+
+    def step(self, name: str, function: Callable[..., Any], *args: Any) -> Any:
+        """Run once and remember the result; after a crash the remembered result is used."""
+        ...
+
+    def sleep(self, seconds: float) -> None: ...
+    def start(self, workflow: str, workflow_id: str, argument: str, *, host: str | None = None) -> None:
+        """Enqueue by id (the same id again is the same workflow); `host` takes that host's only slot."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Event:
+    """One line of the ledger: append-only, written before anything acts."""
+
+    seq: int
+    at: datetime
+    #: Stable key such as incident.opened, decision.made, verdict.given, run.started, incident.healed.
+    kind: str
+    incident_id: str
+    host: str
+    #: One sentence for a person.
+    text: str
+    #: `healing-bot`, or who answered, stopped, triggered.
+    actor: str = "healing-bot"
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Statistics:
+    """What history and metrics count; attempts are act runs."""
+
+    total_attempts: int
+    successful: int
+    failed: int
+    pending: int
+
+    @property
+    def success_rate(self) -> float:
+        """Percent of ended attempts that healed, one decimal; 0 before the first."""
+        ended = self.successful + self.failed
+        return round(100 * self.successful / ended, 1) if ended else 0.0
+
+
+class Store(Protocol):
+    """What is remembered. Raises StoreUnavailable; RecordError where acting must not go on."""
+
+    # incidents ---------------------------------------------------------------------------------
+    def absorb(
+        self,
+        host: str,
+        source: str,
+        signals: Sequence[Signal],
+        cursor: Cursor | None,
+        *,
+        origin: Origin = Origin.LOG,
+    ) -> tuple[IncidentId, ...]:
+        """One transaction: join or open incidents (one an absorbing subject), keep evidence, move the cursor.
+
+        Returns the ids of incidents that were opened by this call.
+        """
+        ...
+
+    def cursor(self, host: str, source: str) -> Cursor | None: ...
+    def incident(self, incident_id: str) -> Incident | None: ...
+    def incidents(
+        self,
+        *,
+        host: str | None = None,
+        states: Sequence[IncidentState] = (),
+        limit: int = 100,
+        injected: bool = True,
+    ) -> tuple[Incident, ...]:
+        """Newest first."""
+        ...
+
+    def evidence(self, incident_id: str, limit: int = 50) -> tuple[LogRecord, ...]:
+        """Oldest first; the newest `limit`."""
+        ...
+
+    def signatures(self, incident_id: str) -> frozenset[Signature]: ...
+    def move(
+        self,
+        incident_id: str,
+        to: IncidentState,
+        reason: str,
+        *,
+        expected: Sequence[IncidentState],
+        actor: str = "healing-bot",
+    ) -> bool:
+        """Compare and set, with its event; False where the incident is in no expected state."""
+        ...
+
+    def expire_quiet(self, before: datetime) -> int:
+        """Escalated and noise incidents last seen before `before` become expired; how many."""
+        ...
+
+    # decisions, verdicts, approvals -------------------------------------------------------------
+    def record_decision(self, incident_id: str, decision: Decision) -> None: ...
+    def decision(self, incident_id: str) -> Decision | None: ...
+    def record_verdict(self, incident_id: str, verdict: Verdict, facts: Facts) -> None: ...
+    def verdict(self, incident_id: str) -> Verdict | None: ...
+    def ask(self, approval: Approval) -> None: ...
+    def approval(self, approval_id: str) -> Approval | None: ...
+    def approvals(self, answers: Sequence[Answer] = (), limit: int = 100) -> tuple[Approval, ...]: ...
+    def answer(
+        self, approval_id: str, answer: Answer, *, actor: str, reason: str, now: datetime
+    ) -> Approval | None:
+        """Compare and set from pending; None where it was answered or has lapsed."""
+        ...
+
+    # runs ---------------------------------------------------------------------------------------
+    def claim(self, job: PlaybookJob, *, signatures: frozenset[Signature]) -> RunStatus | None:
+        """The run row and one row a host, all or none.
+
+        None: it is ours to start; RUNNING: it was started before; BUSY: another run holds a host.
+        """
+        ...
+
+    def started(self, run_id: RunId, pid: int, pid_start: int) -> None: ...
+    def finish(self, result: PlaybookResult, *, slot_shut: bool) -> Run:
+        """First writer wins; returns the row that stands."""
+        ...
+
+    def open_slot(self, run_id: RunId) -> None: ...
+    def run(self, run_id: str) -> Run | None: ...
+    def runs(
+        self,
+        *,
+        incident_id: str | None = None,
+        host: str | None = None,
+        kinds: Sequence[RunKind] = (),
+        limit: int = 100,
+    ) -> tuple[Run, ...]: ...
+    def attempts(self, host: str, since: datetime) -> tuple[Attempt, ...]: ...
+
+    # ledger, switch, statistics -----------------------------------------------------------------
+    def append(
+        self,
+        kind: str,
+        *,
+        incident_id: str = "",
+        host: str = "",
+        text: str,
+        actor: str = "healing-bot",
+        data: Mapping[str, Any] | None = None,
+    ) -> Event: ...
+    def events(
+        self, *, after: int = 0, incident_id: str | None = None, limit: int = 500
+    ) -> tuple[Event, ...]: ...
+    def stop(self, *, actor: str, reason: str) -> None: ...
+    def resume(self, *, actor: str, reason: str) -> None: ...
+    def stopped(self) -> str | None:
+        """Who stopped everything and why, as a sentence; None while healing is allowed."""
+        ...
+
+    def statistics(self, *, injected: bool = False) -> Statistics: ...
+    def beat(self, worker: str) -> None: ...
+    def worker_seen(self) -> datetime | None:
+        """When a `healer serve` last beat."""
+        ...

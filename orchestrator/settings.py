@@ -1,0 +1,264 @@
+"""The only reader of the environment and of healing-bot's config file.
+
+A *setting* is one row of `SETTINGS`: name, default, sentence. The config file is TOML with these names at
+its top level; relative paths in it are relative to the file. A *policy* is not a setting: policy is inventory
+variables.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from orchestrator.domain.hosts import Secret
+from orchestrator.errors import ConfigError
+
+#: Playbooks and roles of this checkout.
+HOME = Path(__file__).resolve().parent.parent
+CONFIG_NAME = "healer.toml"
+
+#: Environment variables that are read, and nothing else is.
+ENVIRONMENT = (
+    "HEALER_CONFIG",
+    "GEMINI_API_KEY",
+    "GOOGLE_API_KEY",
+    "HEALER_TOKEN",
+    "SSH_AUTH_SOCK",
+    "HOME",
+    "PATH",
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Setting:
+    """One row: name, default, sentence. `docs/settings.md` has a heading for each."""
+
+    name: str
+    default: Any
+    help: str
+
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting(
+        name="inventory",
+        default=Path("inventory"),
+        help="Ansible inventory: file, folder or plugin config.",
+    ),
+    Setting(
+        name="state_dir",
+        default=Path(".healing"),
+        help="Store, artifacts, token and sockets; mode 0700.",
+    ),
+    Setting(
+        name="store_url",
+        default="",
+        help="SQLAlchemy URL of the store; empty: SQLite in state_dir.",
+    ),
+    Setting(
+        name="playbooks_dir",
+        default=HOME / "playbooks",
+        help="Folders of the whitelist, one an action.",
+    ),
+    Setting(name="roles_dir", default=HOME / "roles", help="Roles that the playbooks use."),
+    Setting(
+        name="known_hosts",
+        default=Path("~/.ssh/known_hosts"),
+        help="Host keys, for paramiko and for Ansible's ssh alike.",
+    ),
+    Setting(
+        name="ssh_config",
+        default=Path("~/.ssh/config"),
+        help="OpenSSH client config that connections honour.",
+    ),
+    Setting(
+        name="connect_timeout_seconds",
+        default=10.0,
+        help="Limit for TCP, key exchange and login together.",
+    ),
+    Setting(
+        name="poll_seconds",
+        default=60.0,
+        help="How often a source is read where following it fails.",
+    ),
+    Setting(name="task_timeout_seconds", default=30, help="Default limit for one task of a playbook."),
+    Setting(name="run_timeout_seconds", default=120, help="Default limit for one playbook run."),
+    Setting(name="max_parallel_healings", default=4, help="Hosts that may be healed at the same time."),
+    Setting(
+        name="approval_expiry_seconds",
+        default=3600.0,
+        help="How long a question to a person stays open.",
+    ),
+    Setting(
+        name="incident_expiry_seconds",
+        default=3600.0,
+        help="Silence after which an escalated incident expires.",
+    ),
+    Setting(
+        name="gemini_model",
+        default="gemini-2.5-flash",
+        help="Model that picks an action when a key is set.",
+    ),
+    Setting(
+        name="gemini_timeout_seconds",
+        default=20.0,
+        help="Limit for one answer of the model, retries included.",
+    ),
+    Setting(
+        name="gemini_base_url",
+        default="",
+        help="Other endpoint of the same wire format; empty: the client's own.",
+    ),
+    Setting(name="api_host", default="127.0.0.1", help="Address that `healer serve` listens on."),
+    Setting(name="api_port", default=8420, help="Port that `healer serve` listens on."),
+    Setting(
+        name="inject_errors",
+        default=False,
+        help="Allow POST /api/test/inject-error; acts on lab hosts and localhost alone.",
+    ),
+)
+
+_BY_NAME = {row.name: row for row in SETTINGS}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """All settings, checked. Paths are absolute."""
+
+    inventory: Path
+    state_dir: Path
+    store_url: str
+    playbooks_dir: Path
+    roles_dir: Path
+    known_hosts: Path
+    ssh_config: Path
+    connect_timeout_seconds: float
+    poll_seconds: float
+    task_timeout_seconds: int
+    run_timeout_seconds: int
+    max_parallel_healings: int
+    approval_expiry_seconds: float
+    incident_expiry_seconds: float
+    gemini_model: str
+    gemini_timeout_seconds: float
+    gemini_base_url: str
+    api_host: str
+    api_port: int
+    inject_errors: bool
+    #: From GEMINI_API_KEY or GOOGLE_API_KEY; None: the embedded chooser decides.
+    gemini_api_key: Secret | None = None
+    #: From HEALER_TOKEN: the bearer token of a client that has no access to the token file.
+    token: Secret | None = None
+    #: Environment of child processes: what they need and no secret.
+    child_environment: Mapping[str, str]
+    #: The config file that was read; None: defaults alone.
+    config_file: Path | None = None
+
+    @property
+    def token_file(self) -> Path:
+        """The API's bearer token, mode 0600, made by `healer init`."""
+        return self.state_dir / "token"
+
+    @property
+    def artifacts_dir(self) -> Path:
+        """One folder a run."""
+        return self.state_dir / "artifacts"
+
+    @property
+    def database_url(self) -> str:
+        """Where the store is."""
+        return self.store_url or f"sqlite:///{self.state_dir / 'healer.sqlite'}"
+
+    @property
+    def engine_url(self) -> str:
+        """The durable engine's own database, beside the store."""
+        return f"sqlite:///{self.state_dir / 'engine.sqlite'}"
+
+
+def load(config: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
+    """Read the config file and the environment once.
+
+    `config` wins over HEALER_CONFIG, which wins over ./healer.toml; without any of them the defaults hold.
+    Raises ConfigError that names the file and the key.
+    """
+    env = os.environ if environ is None else environ
+    path = config or (Path(env["HEALER_CONFIG"]) if env.get("HEALER_CONFIG") else None)
+    if path is not None and not path.is_file():
+        raise ConfigError(f"The config file {path} does not exist. `healer init` writes one.")
+    if path is None and Path(CONFIG_NAME).is_file():
+        path = Path(CONFIG_NAME)
+    given = _read(path) if path else {}
+    base = path.resolve().parent if path else Path.cwd()
+    values = {row.name: _value(row, given, base, path) for row in SETTINGS}
+    key = env.get("GEMINI_API_KEY") or env.get("GOOGLE_API_KEY")
+    token = env.get("HEALER_TOKEN")
+    return Settings(
+        **values,
+        gemini_api_key=Secret(key) if key else None,
+        token=Secret(token) if token else None,
+        child_environment=_child_environment(env),
+        config_file=path.resolve() if path else None,
+    )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        given = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"The config file {path} can't be read: {error}.") from error
+    for name in given:
+        if name not in _BY_NAME:
+            near = get_close_matches(name, _BY_NAME, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else f" Known: {', '.join(sorted(_BY_NAME))}."
+            raise ConfigError(f"{path}: there is no setting {name!r}.{hint}")
+    return given
+
+
+def _value(row: Setting, given: Mapping[str, Any], base: Path, path: Path | None) -> Any:
+    value = given.get(row.name, row.default)
+    kind = type(row.default)
+    if isinstance(row.default, Path):
+        if not isinstance(value, str | Path):
+            raise ConfigError(f"{path}: {row.name} takes a path, got {value!r}.")
+        return (base / Path(value).expanduser()).absolute()
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if type(value) is not kind:
+        raise ConfigError(f"{path}: {row.name} takes {_ACCEPTED[kind]}, got {value!r}.")
+    if kind in (int, float) and value <= 0:
+        raise ConfigError(f"{path}: {row.name} takes a number above 0, got {value!r}.")
+    return value
+
+
+_ACCEPTED = {str: "a string", int: "a whole number", float: "a number", bool: "true or false"}
+
+#: What ssh, Ansible and journal readers need. Keys, tokens and the rest of the caller's environment stay out.
+_CHILD_KEYS = (
+    "PATH",
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "LC_CTYPE",
+    "TERM",
+    "TZ",
+    "USER",
+    "LOGNAME",
+    "SSH_AUTH_SOCK",
+    "TMPDIR",
+)
+
+
+def _child_environment(env: Mapping[str, str]) -> dict[str, str]:
+    child = {key: env[key] for key in _CHILD_KEYS if key in env}
+    child.setdefault("LANG", "C.UTF-8")
+    return child
+
+
+def describe() -> tuple[str, ...]:
+    """Names of all settings, in order: the docs test compares them with docs/settings.md."""
+    names = {field.name for field in fields(Settings)}
+    return tuple(row.name for row in SETTINGS if row.name in names)
