@@ -39,6 +39,8 @@ class Signal:
     template: str
     subject: Subject
     severity: Severity
+    #: Seconds from when the host wrote it until it was detected, on the controller's clock.
+    age: float
 
 
 class IncidentState(StrEnum):

@@ -39,7 +39,8 @@ class RunStatus(StrEnum):
     UNKNOWN = "unknown"
     #: It never started: another run holds the host.
     BUSY = "busy"
-    #: It never started: the bytes are not those that were judged.
+    #: Nothing was changed: the role's preflight said so ("refused: ..."), or the bytes differ from
+    #: those that were judged. Not an attempt.
     REFUSED = "refused"
 
 
