@@ -122,8 +122,13 @@ class Engine(Protocol):
         ...
 
     def sleep(self, seconds: float) -> None: ...
-    def start(self, workflow: str, workflow_id: str, argument: str, *, host: str | None = None) -> None:
-        """Enqueue by id (the same id again is the same workflow); `host` takes that host's only slot."""
+    def start(
+        self, workflow: str, workflow_id: str, argument: str, *, host: str | None = None, delay: float = 0.0
+    ) -> None:
+        """Enqueue by id: the same id again is the same workflow.
+
+        `host` takes that host's only slot; `delay` seconds pass first, without holding a thread.
+        """
         ...
 
 

@@ -1,0 +1,196 @@
+"""The one door to DBOS: durable workflows, queues and timers on an embedded SQLite.
+
+Only a worker (`healer serve`) launches the engine, because launching recovers what a dead process left.
+A client enqueues and never launches. What must not run twice is kept by the run table, not by this engine:
+its steps run *at least* once.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from orchestrator.errors import ConfigError, StoreUnavailable
+
+if TYPE_CHECKING:
+    from dbos import DBOSClient, DBOSConfig
+
+#: Fixed, because a version that follows the source strands running workflows at every edit.
+VERSION = "healer-1"
+PLANS, HOSTS, HOLDS = "plans", "hosts", "holds"
+#: Seconds between looks at a queue; 0.25 keeps a healing's three hand-overs under a second.
+POLL = 0.25
+#: RETURNING came with 3.35; older ones can't run the engine.
+OLDEST_SQLITE = (3, 35)
+#: unixepoch('subsec') came with 3.42; before, it answers NULL.
+SUBSECOND_SQLITE = (3, 42)
+
+#: Which queue a workflow of that name waits in.
+QUEUES = {"plan": PLANS, "look": PLANS, "apply": HOSTS, "rollback": HOSTS, "hold": HOLDS}
+
+
+def database(url: str) -> sa.Engine:
+    """The engine's own database. Raises ConfigError where SQLite is too old."""
+    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+        raise ConfigError(
+            f"SQLite {sqlite3.sqlite_version} is too old: 3.35 or newer is needed. Use a newer Python build."
+        )
+    path = Path(url.removeprefix("sqlite:///"))
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.touch(mode=0o600)
+    engine = sa.create_engine(url)
+
+    @sa.event.listens_for(engine, "connect")
+    def _prepare(connection: sqlite3.Connection, _record: object) -> None:
+        connection.isolation_level = "IMMEDIATE"
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA busy_timeout=30000")
+        connection.execute("PRAGMA foreign_keys=ON")
+        if sqlite3.sqlite_version_info < SUBSECOND_SQLITE:
+            connection.create_function("unixepoch", -1, lambda *_: time.time())
+
+    return engine
+
+
+def _config(url: str, executor: str) -> DBOSConfig:
+    from dbos._serialization import DBOSPortableJSONSerializer
+
+    return {
+        "name": "healing-bot",
+        "system_database_url": url,
+        "system_database_engine": database(url),
+        "application_version": VERSION,
+        "executor_id": executor,
+        "console_log_level": "ERROR",
+        "log_level": "ERROR",
+        # The default is pickle: whoever could write the database would run code in the worker.
+        "serializer": DBOSPortableJSONSerializer(),
+        "notification_listener_polling_interval_sec": 1.0,
+        "scheduler_polling_interval_sec": 30.0,
+        "max_executor_threads": 64,
+    }
+
+
+class DurableEngine:
+    """A worker's engine; implements ports.Engine. One a process, one a state directory.
+
+    Raises ConfigError when another worker holds the state directory.
+    """
+
+    def __init__(self, url: str, lock: Path, workflows: Mapping[str, Callable[[str], None]], parallel: int) -> None:
+        from dbos import DBOS  # 0.3 s and 50 MB: only a worker pays for it
+
+        lock.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._lock = lock.open("a+")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._lock.seek(0)
+            holder = self._lock.read().strip() or "unknown"
+            self._lock.close()
+            raise ConfigError(
+                f"Another healer serve (pid {holder}) works on {lock.parent}. Stop it first, or give this one "
+                "its own state_dir."
+            ) from None
+        self._lock.truncate(0)
+        self._lock.write(str(os.getpid()))
+        self._lock.flush()
+        logging.getLogger("dbos").setLevel(logging.ERROR)
+        self._dbos = DBOS
+        self._parallel = parallel
+        DBOS(config=_config(url, f"{os.uname().nodename}-0"))
+        for name, function in workflows.items():
+            DBOS.workflow(name=name, max_recovery_attempts=100)(_named(name, function))
+
+    def launch(self) -> None:
+        """Recover what a former process left and begin to work the queues."""
+        self._dbos.launch()
+        register = self._dbos.register_queue
+        register(PLANS, worker_concurrency=8, polling_interval_sec=POLL, on_conflict="always_update")
+        register(
+            HOSTS,
+            worker_concurrency=self._parallel,
+            partition_concurrency=1,
+            polling_interval_sec=POLL,
+            on_conflict="always_update",
+        )
+        register(HOLDS, worker_concurrency=16, polling_interval_sec=1.0, on_conflict="always_update")
+
+    def close(self) -> None:
+        """Stop taking work; what runs is recovered at the next launch."""
+        self._dbos.destroy(destroy_registry=True, workflow_completion_timeout_sec=5)
+        self._lock.close()
+
+    def step(self, name: str, function: Callable[..., Any], *args: Any) -> Any:
+        """See ports.Engine. The result must be JSON."""
+        return self._dbos.run_step({"name": name}, function, *args)
+
+    def sleep(self, seconds: float) -> None:
+        """A durable timer: after a crash only the rest is waited."""
+        self._dbos.sleep(seconds)
+
+    def start(
+        self, workflow: str, workflow_id: str, argument: str, *, host: str | None = None, delay: float = 0.0
+    ) -> None:
+        """See ports.Engine; `delay` seconds pass before it may begin, without holding a thread."""
+        self._dbos.enqueue_workflow_with_options(
+            _options(workflow, workflow_id, host, delay),  # type: ignore[arg-type]  # built as a plain dict
+            argument,
+        )
+
+
+class EngineClient:
+    """Enqueues from the CLI or a test; never launches, so it recovers nothing. Raises StoreUnavailable."""
+
+    def __init__(self, url: str) -> None:
+        from dbos import DBOSClient
+        from dbos._serialization import DBOSPortableJSONSerializer
+
+        if not Path(url.removeprefix("sqlite:///")).exists():
+            raise StoreUnavailable("No healer serve has worked here yet. Start it: healer serve")
+        self._client: DBOSClient = DBOSClient(
+            system_database_engine=database(url),
+            system_database_url=url,
+            serializer=DBOSPortableJSONSerializer(),
+        )
+
+    def start(
+        self, workflow: str, workflow_id: str, argument: str, *, host: str | None = None, delay: float = 0.0
+    ) -> None:
+        """Enqueue by id; the same id again is the same workflow."""
+        options = _options(workflow, workflow_id, host, delay)
+        self._client.enqueue(options, argument)  # type: ignore[arg-type]  # built as a plain dict
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._client.destroy()
+
+
+def _options(workflow: str, workflow_id: str, host: str | None, delay: float) -> dict[str, Any]:
+    options: dict[str, Any] = {
+        "workflow_name": workflow,
+        "queue_name": QUEUES[workflow],
+        "workflow_id": workflow_id,
+        "app_version": VERSION,
+    }
+    if QUEUES[workflow] == HOSTS:
+        options["queue_partition_key"] = host
+    if delay > 0:
+        options["delay_seconds"] = delay
+    return options
+
+
+def _named(name: str, function: Callable[[str], None]) -> Callable[[str], None]:
+    def run(argument: str) -> None:
+        function(argument)
+
+    run.__name__ = run.__qualname__ = name
+    return run

@@ -1,0 +1,73 @@
+"""What a finished run and fresh records say of a healing.
+
+Fails closed: whatever is not plainly well is not healed. The idea of a settle and a hold time follows
+SREGym's oracles, which call only a *sustained* recovery one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+
+from orchestrator.domain.actions import Action
+from orchestrator.domain.hosts import HostPolicy
+from orchestrator.domain.ids import Signature
+from orchestrator.domain.incidents import Signal
+from orchestrator.domain.records import LogRecord
+from orchestrator.domain.runs import PlaybookResult, RunStatus
+
+#: Seconds. A rare error is not waited for longer than this before a healing counts.
+LONGEST_HOLD = 3600.0
+
+
+class Check(StrEnum):
+    """What the verify playbook said before anything was done."""
+
+    WELL = "well"
+    SICK = "sick"
+    CANNOT_TELL = "cannot_tell"
+
+
+class Next(StrEnum):
+    """What follows an act or a verify run."""
+
+    VERIFY = "verify"
+    HOLD = "hold"
+    ROLLBACK = "rollback"
+    ESCALATE = "escalate"
+
+
+def after_check(result: PlaybookResult) -> Check:
+    """Only a pass is well, only a verify that says `sick:` is sick."""
+    return {RunStatus.SUCCEEDED: Check.WELL, RunStatus.SICK: Check.SICK}.get(result.status, Check.CANNOT_TELL)
+
+
+def after_act(result: PlaybookResult) -> Next:
+    """A run that changed nothing escalates; one that may have changed something is looked at, never repeated."""
+    if result.status in (RunStatus.REFUSED, RunStatus.BUSY):
+        return Next.ESCALATE
+    return Next.VERIFY
+
+
+def after_verify(action: Action, act: RunStatus, verify: PlaybookResult) -> Next:
+    """Held only when act and verify both succeeded (or a cut act turned out well); else undone where it can be."""
+    well = verify.status is RunStatus.SUCCEEDED
+    if well and act in (RunStatus.SUCCEEDED, RunStatus.UNKNOWN, RunStatus.TIMED_OUT, RunStatus.FAILED):
+        return Next.HOLD
+    if verify.status is RunStatus.BUSY:
+        return Next.ESCALATE
+    return Next.ROLLBACK if action.reversible else Next.ESCALATE
+
+
+def hold_seconds(action: Action, policy: HostPolicy, records: Sequence[LogRecord]) -> float:
+    """The hold time: the host's, else the action's, and at least the mean period that the error was seen at."""
+    hold = action.hold_seconds if policy.hold_seconds is None else policy.hold_seconds
+    times = sorted(record.time for record in records)
+    if len(times) > 1:
+        hold = max(hold, (times[-1] - times[0]).total_seconds() / (len(times) - 1))
+    return min(hold, LONGEST_HOLD)
+
+
+def relapse(signals: Sequence[Signal], signatures: frozenset[Signature]) -> Signal | None:
+    """The first fresh signal that carries a signature of the incident; None: silence."""
+    return next((signal for signal in signals if signal.signature in signatures), None)
