@@ -4,8 +4,8 @@ Ansible hands `ansible_ssh_*args` to ssh; healing-bot reads journals over its ow
 same host in the same way, so every argument falls in one of three classes:
 
 - **honoured**: in `SshOptions`; whoever connects must do as it says;
-- **harmless**: changes nothing that we do (multiplexing, log level, compression), or would weaken the host key
-  check, which always holds; left out;
+- **harmless**: changes nothing that we do (multiplexing, log level, compression), or would weaken the
+  host key check, which always holds; left out;
 - **unsupported**: in `SshOptions.unsupported`, as typed, for `healer doctor` to name.
 
 Nothing here raises: what does not parse is unsupported.
@@ -38,7 +38,7 @@ HONOURED = frozenset(
     }
 )
 
-#: Keys of `-o` that change nothing for us. Host keys are always checked, whatever the keys in the second part say.
+#: Keys of `-o` that change nothing for us. Host keys are always checked, whatever the second part says.
 HARMLESS = frozenset(
     {
         "addkeystoagent",
@@ -166,7 +166,7 @@ _FLAG_KEYS = {"i": "identityfile", "J": "proxyjump", "l": "user", "p": "port"}
 
 
 def _setting(flag: str, value: str | None) -> tuple[str, str | None]:
-    """Lower-case key and value; ('', None) for what is unsupported, a key of HARMLESS for what is harmless."""
+    """Lower-case key and value; ('', None): unsupported; a key of HARMLESS: harmless."""
     harmless, refused = ("loglevel", ""), ("", None)
     if flag in _HARMLESS_FLAGS or (flag in _HARMLESS_FLAGS_WITH_VALUE and value):
         return harmless
@@ -203,8 +203,8 @@ def _split(option: str) -> tuple[str, str]:
 def known_hosts_file(connection: Connection, default: Path) -> Path:
     """The one file in which this host's key is looked up and enrolled.
 
-    The first file of the host's own `UserKnownHostsFile`, else `default` (the known_hosts setting). A file that
-    would switch the check off (`/dev/null`, `none`) is passed over: keys are always checked.
+    The first file of the host's own `UserKnownHostsFile`, else `default` (the known_hosts setting). A file
+    that would switch the check off (`/dev/null`, `none`) is passed over: keys are always checked.
     """
     given = parse_ssh_arguments(connection.ssh_arguments).options.get("userknownhostsfile", "")
     first = given.split()[0] if given.split() else ""
