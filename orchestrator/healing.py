@@ -79,7 +79,8 @@ class Healing:
         if not self._step("decide", self._guarded, self._decide, incident_id):
             return
         self._step("judge", self._guarded, self._judge, incident_id)
-        self._step("hand over", self._hand_over, incident_id)
+        if self._step("hand over", self._guarded, self._hand_over, incident_id):
+            self.start_apply(self._incident(incident_id))
 
     def _begin(self, incident_id: str) -> bool:
         moved = self._store.move(
@@ -99,7 +100,7 @@ class Healing:
         if decision.action == NONE and incident.origin is not Origin.TRIGGER:
             self._move(incident_id, IncidentState.NOISE, f"noise: {decision.reason}")
         else:
-            self._escalate(incident_id, f"no action of the whitelist helps: {decision.reason}")
+            self.escalate(incident_id, f"no action of the whitelist helps: {decision.reason}")
         return False
 
     def _choose(self, incident: Incident) -> Decision:
@@ -139,20 +140,22 @@ class Healing:
         self._store.record_verdict(incident_id, verdict, facts)
         return True
 
-    def _hand_over(self, incident_id: str) -> None:
+    def _hand_over(self, incident_id: str) -> bool:
         incident = self._incident(incident_id)
         verdict = self._store.verdict(incident_id)
+        if incident.state is IncidentState.HEALING:
+            return True
         if incident.state is not IncidentState.PLANNING or verdict is None:
-            return
+            return False
         if verdict.outcome is Outcome.ALLOWED:
-            if self._move(incident_id, IncidentState.HEALING, "allowed; waits for the host's slot"):
-                self.start_apply(incident)
-        elif verdict.outcome is Outcome.NEEDS_APPROVAL:
+            return self._move(incident_id, IncidentState.HEALING, "allowed; waits for the host's slot")
+        if verdict.outcome is Outcome.NEEDS_APPROVAL:
             self._ask(incident, verdict)
         elif verdict.rule == "age":
             self._move(incident_id, IncidentState.EXPIRED, verdict.reason)
         else:
-            self._escalate(incident_id, f"refused by rule {verdict.rule}: {verdict.reason}")
+            self.escalate(incident_id, f"refused by rule {verdict.rule}: {verdict.reason}")
+        return False
 
     def start_apply(self, incident: Incident) -> None:
         """Queue the apply workflow in the host's slot; doing it twice is doing it once."""
@@ -164,7 +167,7 @@ class Healing:
         digest = rooms.executor.digest(action, decision.parameters, (rooms.fleet.host(incident.host),))
         now = rooms.now()
         approval = Approval(
-            id=f"apr-{incident.id.removeprefix('inc-')}",
+            id=ids.approval_id(incident.id),
             incident_id=incident.id,
             host=incident.host,
             action=decision.action,
@@ -194,24 +197,28 @@ class Healing:
         self._rooms.engine.sleep(self._action(incident_id).settle_seconds)
         cursor = self._step("position", self._guarded, self._position, incident_id)
         following = self._step("verify", self._guarded, self._verify, incident_id, cursor)
-        self._step("after verify", self._after_verify, incident_id, following, cursor)
+        delay = self._step("after verify", self._after_verify, incident_id, following, cursor)
+        if following == Next.HOLD and delay is not None:
+            self._rooms.engine.start("hold", ids.hold_id(IncidentId(incident_id)), incident_id, delay=delay)
+        elif following == Next.ROLLBACK:
+            self._start_rollback(incident_id)
 
     def _judge_again(self, incident_id: str) -> bool:
         incident, decision = self._incident(incident_id), self._decision(incident_id)
         if incident.state not in (IncidentState.HEALING, IncidentState.PENDING_APPROVAL):
             return False
-        approval = self._store.approval(f"apr-{incident_id.removeprefix('inc-')}")
+        approval = self._store.approval(ids.approval_id(IncidentId(incident_id)))
         if approval is not None and approval.answer is not Answer.APPROVED:
-            self._escalate(incident_id, f"{approval.id} is {approval.answer}, so nothing was done")
+            self.escalate(incident_id, f"{approval.id} is {approval.answer}, so nothing was done")
             return False
         facts = self._inspect(incident_id, decision)
         verdict = self._verdict(incident_id, decision, facts, approved=approval is not None)
         if verdict.outcome is not Outcome.ALLOWED:
             self._store.record_verdict(incident_id, verdict, facts)
-            self._escalate(incident_id, f"refused by rule {verdict.rule} right before acting: {verdict.reason}")
+            self.escalate(incident_id, f"refused by rule {verdict.rule} right before acting: {verdict.reason}")
             return False
         if approval is not None and approval.digest != self._digest(incident_id):
-            self._escalate(
+            self.escalate(
                 incident_id,
                 f"{approval.id} was given for other bytes: playbook, role, parameters or host variables "
                 "changed since. Nothing was done; ask again with `healer heal`.",
@@ -232,7 +239,7 @@ class Healing:
         if check is Check.WELL:
             self._move(incident_id, IncidentState.ALREADY_WELL, "the check found it well; nothing was done")
         elif check is Check.CANNOT_TELL:
-            self._escalate(
+            self.escalate(
                 incident_id, f"the check can't tell ({result.status}): {result.reason}. Nothing was done."
             )
         return check is Check.SICK
@@ -240,12 +247,12 @@ class Healing:
     def _act(self, incident_id: str) -> str:
         stopped = self._store.stopped()
         if stopped:
-            self._escalate(incident_id, f"stopped right before acting: {stopped}")
+            self.escalate(incident_id, f"stopped right before acting: {stopped}")
             return Next.ESCALATE
         result = self._run(incident_id, RunKind.ACT, digest=self._digest(incident_id))
         following = judgement.after_act(result)
         if following is Next.ESCALATE:
-            self._escalate(incident_id, f"nothing was changed: {result.reason or result.status}")
+            self.escalate(incident_id, f"nothing was changed: {result.reason or result.status}")
         return following
 
     def _position(self, incident_id: str) -> str:
@@ -263,39 +270,35 @@ class Healing:
             self._note(incident_id, f"not healed: {said}. {result.reason or (act.reason if act else '')}".strip())
         return following
 
-    def _after_verify(self, incident_id: str, following: str | bool, cursor: str | bool) -> None:
-        if following == Next.HOLD and isinstance(cursor, str):
-            seconds = judgement.hold_seconds(
-                self._action(incident_id),
-                self._host(incident_id).policy,
-                self._store.evidence(incident_id, SHOWN_RECORDS),
-            )
-            if self._move(incident_id, IncidentState.VERIFIED, f"verified; must stay silent for {seconds:g} s"):
-                self._store.append(
-                    "hold.started",
-                    incident_id=incident_id,
-                    host=self._incident(incident_id).host,
-                    text=f"holding for {seconds:g} s",
-                    data={"cursor": cursor, "seconds": seconds},
-                )
-            self._rooms.engine.start("hold", ids.hold_id(IncidentId(incident_id)), incident_id, delay=seconds)
-        elif following == Next.ROLLBACK:
-            self._rooms.engine.start(
-                "rollback",
-                ids.rollback_id(IncidentId(incident_id)),
-                incident_id,
+    def _after_verify(self, incident_id: str, following: str | bool, cursor: str | bool) -> float | None:
+        if following == Next.ROLLBACK:
+            return None
+        if following != Next.HOLD:
+            self.escalate(incident_id, "the action did not heal it; it was not repeated")
+            return None
+        seconds = judgement.hold_seconds(
+            self._action(incident_id),
+            self._host(incident_id).policy,
+            self._store.evidence(incident_id, SHOWN_RECORDS),
+        )
+        if self._move(incident_id, IncidentState.VERIFIED, f"verified; must stay silent for {seconds:g} s"):
+            self._store.append(
+                "hold.started",
+                incident_id=incident_id,
                 host=self._incident(incident_id).host,
+                text=f"holding for {seconds:g} s",
+                data={"cursor": cursor, "seconds": seconds},
             )
-        else:
-            self._escalate(incident_id, "the action did not heal it; it was not repeated")
+        return seconds
 
     # hold and rollback ------------------------------------------------------------------------------
 
     def hold(self, incident_id: str) -> None:
         """After the hold time: healed if a fresh query finds silence."""
-        self._step("listen", self._guarded, self._listen, incident_id)
+        if self._step("listen", self._guarded, self._listen, incident_id) == Next.ROLLBACK:
+            self._start_rollback(incident_id)
 
-    def _listen(self, incident_id: str) -> bool:
+    def _listen(self, incident_id: str) -> str | bool:
         incident, rooms = self._incident(incident_id), self._rooms
         if incident.state is not IncidentState.VERIFIED:
             return False
@@ -314,22 +317,27 @@ class Healing:
             return True
         self._note(incident_id, f"the error came back within the hold time: {again.record.message[:200]}")
         if self._action(incident_id).reversible:
-            rooms.engine.start(
-                "rollback", ids.rollback_id(IncidentId(incident_id)), incident_id, host=incident.host
-            )
-        else:
-            self._escalate(incident_id, "verified at first, but the error came back; it was not repeated")
+            return Next.ROLLBACK
+        self.escalate(incident_id, "verified at first, but the error came back; it was not repeated")
         return False
 
     def rollback(self, incident_id: str) -> None:
         """In the host's slot: undo an act that did not help, then tell a person."""
         self._step("rollback", self._guarded, self._rollback, incident_id)
 
+    def _start_rollback(self, incident_id: str) -> None:
+        self._rooms.engine.start(
+            "rollback",
+            ids.rollback_id(IncidentId(incident_id)),
+            incident_id,
+            host=self._incident(incident_id).host,
+        )
+
     def _rollback(self, incident_id: str) -> bool:
         result = self._run(incident_id, RunKind.ROLLBACK, digest=self._digest(incident_id))
         undone = result.status is RunStatus.SUCCEEDED
         text = "it was rolled back" if undone else f"the rollback ended as {result.status}: {result.reason}"
-        self._escalate(incident_id, f"the action did not heal it; {text}")
+        self.escalate(incident_id, f"the action did not heal it; {text}")
         return undone
 
     # shared -----------------------------------------------------------------------------------------
@@ -339,9 +347,9 @@ class Healing:
         try:
             return function(incident_id, *rest)
         except HealingError as error:
-            self._escalate(incident_id, str(error))
+            self.escalate(incident_id, str(error))
         except Exception as error:  # noqa: BLE001  # a bug must not leave an incident stuck: tell a person
-            self._escalate(incident_id, f"internal error in {function.__name__.strip('_')}: {error!r}")
+            self.escalate(incident_id, f"internal error in {function.__name__.strip('_')}: {error!r}")
         return False
 
     def _run(self, incident_id: str, kind: RunKind, *, digest: str = "") -> PlaybookResult:
@@ -394,9 +402,15 @@ class Healing:
             )
         )
 
-    def _escalate(self, incident_id: str, reason: str) -> None:
+    def escalate(self, incident_id: str, reason: str) -> None:
+        """Tell a person; nothing further is done for this incident."""
         if self._move(incident_id, IncidentState.ESCALATED, reason):
             self._rooms.notifier.tell("incident.escalated", self._incident(incident_id), reason)
+
+    def lapse(self, incident_id: str, reason: str) -> None:
+        """Nobody answered: nothing was done, and the next error asks again."""
+        if self._move(incident_id, IncidentState.EXPIRED, reason):
+            self._rooms.notifier.tell("approval.lapsed", self._incident(incident_id), reason)
 
     def _move(self, incident_id: str, to: IncidentState, reason: str) -> bool:
         return self._store.move(incident_id, to, reason, expected=[s for s in UNDER_WAY if s is not to])

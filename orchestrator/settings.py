@@ -262,3 +262,15 @@ def describe() -> tuple[str, ...]:
     """Names of all settings, in order: the docs test compares them with docs/settings.md."""
     names = {field.name for field in fields(Settings)}
     return tuple(row.name for row in SETTINGS if row.name in names)
+
+
+def example() -> str:
+    """The text of a healer.toml in which every setting stands with its default, commented out."""
+    lines = ["# healing-bot's settings. Policy (what may be done on which host) is inventory variables instead."]
+    for row in SETTINGS:
+        shown = str(row.default).lower() if isinstance(row.default, bool) else row.default
+        quoted = f'"{shown}"' if isinstance(row.default, str | Path) else shown
+        if row.name in ("playbooks_dir", "roles_dir"):
+            quoted = f'"/path/to/{row.name.removesuffix("_dir")}"'
+        lines += ["", f"# {row.help}", f"#{row.name} = {quoted}"]
+    return "\n".join(lines) + "\n"

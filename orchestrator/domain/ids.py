@@ -36,3 +36,8 @@ def rollback_id(incident: IncidentId) -> str:
 def run_id(incident: IncidentId, kind: str) -> RunId:
     """One run of each kind for an incident: the same id again means the same run."""
     return RunId(f"{incident}-{kind}")
+
+
+def approval_id(incident: IncidentId) -> ApprovalId:
+    """The one question that a healing may ask."""
+    return ApprovalId(f"apr-{incident.removeprefix('inc-')}")

@@ -1,0 +1,296 @@
+"""Wires settings to real parts. The only file that knows which adapter stands behind a port.
+
+Heavy clients are imported inside the functions that first need them, to keep the command line's start and
+memory small.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orchestrator import settings as settings_module
+from orchestrator.domain.hosts import Host
+from orchestrator.domain.verdicts import Answer, Approval
+from orchestrator.errors import ConfigError, HealingError, StoreUnavailable
+from orchestrator.fleet.inventory import InventoryFleet
+from orchestrator.ports import Chooser, Store
+from orchestrator.record.store import open_store
+from orchestrator.settings import Settings
+
+if TYPE_CHECKING:
+    from api.serve import Server
+    from orchestrator.collect.doctor import Check
+    from orchestrator.fleet.trust import ScannedKey
+    from orchestrator.worker import Worker
+
+#: A worker beats twice a second; one that has been silent for this long is not there.
+WORKER_SILENCE = timedelta(seconds=15)
+
+
+def settings(config: Path | None) -> Settings:
+    """Settings for this process. Raises ConfigError."""
+    return settings_module.load(config)
+
+
+def actor() -> str:
+    """Who types: the login name, for the ledger."""
+    return f"cli:{getpass.getuser()}"
+
+
+def open_record(loaded: Settings) -> Store:
+    """The store, made if missing. Raises RecordError for one of a newer version, StoreUnavailable."""
+    return open_store(loaded.database_url)
+
+
+def fleet(loaded: Settings) -> InventoryFleet:
+    """The inventory. Raises InventoryError when hosts are first asked for."""
+    return InventoryFleet(loaded.inventory, loaded.child_environment)
+
+
+def chooser(loaded: Settings) -> Chooser:
+    """Gemini where a key is set, else the embedded chooser."""
+    if loaded.gemini_api_key is not None:
+        from orchestrator.decide.gemini import GeminiChooser  # the client alone costs 60 MB and a second
+
+        return GeminiChooser(
+            api_key=loaded.gemini_api_key,
+            model=loaded.gemini_model,
+            timeout_seconds=loaded.gemini_timeout_seconds,
+            base_url=loaded.gemini_base_url,
+        )
+    from orchestrator.decide.embedded import EmbeddedChooser
+
+    return EmbeddedChooser()
+
+
+def explainer(loaded: Settings) -> Callable[[Iterable[str], datetime], Iterator[dict[str, Any]]]:
+    """What `healer explain` asks: lines and the time -> one answer a line. Acts on nothing."""
+    from orchestrator import catalog
+    from orchestrator.explain import explain
+
+    actions = catalog.load(loaded.playbooks_dir, loaded.roles_dir)
+    known = fleet(loaded) if loaded.inventory.exists() else None
+
+    def answer(lines: Iterable[str], now: datetime) -> Iterator[dict[str, Any]]:
+        return explain(lines, catalog=actions, chooser=chooser(loaded), fleet=known, now=now)
+
+    return answer
+
+
+def worker(loaded: Settings) -> Worker:
+    """The worker with all its real parts; nothing is started. Raises ConfigError, CatalogError, InventoryError."""
+    from orchestrator import catalog
+    from orchestrator.act.executor import RunnerExecutor
+    from orchestrator.collect.connection import Connections
+    from orchestrator.collect.follow import SshCollector
+    from orchestrator.collect.probe import SshProbe
+    from orchestrator.detect.detector import Detector
+    from orchestrator.engine import DurableEngine
+    from orchestrator.healing import Healing, Rooms
+    from orchestrator.notify.notifier import LogNotifier
+    from orchestrator.worker import Worker
+
+    loaded.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    store, hosts = open_record(loaded), fleet(loaded)
+    hosts.hosts()
+    actions = catalog.load(loaded.playbooks_dir, loaded.roles_dir)
+    connections = Connections(loaded)
+    probe = SshProbe(connections)
+    executor = RunnerExecutor(loaded, store, probe)
+    held: dict[str, Any] = {}
+    engine = DurableEngine(
+        loaded.engine_url,
+        loaded.state_dir / "worker.lock",
+        {
+            "plan": lambda argument: held["healing"].plan(argument),
+            "apply": lambda argument: held["healing"].apply(argument),
+            "hold": lambda argument: held["healing"].hold(argument),
+            "rollback": lambda argument: held["healing"].rollback(argument),
+            "look": lambda argument: held["worker"].look(argument),
+        },
+        loaded.max_parallel_healings,
+    )
+    rooms = Rooms(
+        settings=loaded,
+        engine=engine,
+        store=store,
+        fleet=hosts,
+        catalog=actions,
+        detector=Detector(tuple(actions.actions.values())),
+        chooser=chooser(loaded),
+        probe=probe,
+        executor=executor,
+        notifier=LogNotifier(),
+        now=lambda: datetime.now(UTC),
+    )
+    healing = held["healing"] = Healing(rooms)
+
+    def close() -> None:
+        engine.close()
+        connections.close()
+
+    made: Worker = Worker(
+        rooms,
+        SshCollector(loaded, connections),
+        healing,
+        settle=executor.settle,
+        launch=engine.launch,
+        close=close,
+    )
+    held["worker"] = made
+    return made
+
+
+def http(loaded: Settings, running: Worker) -> Server:
+    """The API over a worker; nothing listens yet. Raises ConfigError where the token file is missing."""
+    from api.main import create_app
+    from api.serve import Server
+    from api.state import ApiState
+
+    state = ApiState(
+        store=open_record(loaded),
+        fleet=fleet(loaded),
+        settings=loaded,
+        token=token(loaded),
+        trigger=running.trigger,
+        answer=lambda approval_id, answered, who, why: answer(loaded, approval_id, answered, who, why),
+    )
+    return Server(create_app(state), loaded.api_host, loaded.api_port)
+
+
+def token(loaded: Settings) -> str:
+    """The API's bearer token, made with mode 0600 where `healer init` has not been run."""
+    import secrets
+
+    if not loaded.token_file.exists():
+        loaded.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        loaded.token_file.touch(mode=0o600)
+        loaded.token_file.write_text(secrets.token_urlsafe(32) + "\n", encoding="utf-8")
+    if loaded.token_file.stat().st_mode & 0o077:
+        raise ConfigError(f"{loaded.token_file} can be read by others. chmod 600 {loaded.token_file}")
+    return loaded.token_file.read_text(encoding="utf-8").strip()
+
+
+def answer(loaded: Settings, approval_id: str, answered: Answer, who: str, why: str) -> Approval:
+    """Answer a question; the worker's sweep carries it out. Raises ConfigError where it can't be answered any more."""
+    if not why.strip():
+        raise ConfigError("--reason is required: say why in a few words.")
+    store = open_record(loaded)
+    current = store.approval(approval_id)
+    if current is None:
+        raise ConfigError(f"There is no approval {approval_id}. `healer approvals list` shows the open ones.")
+    done = store.answer(approval_id, answered, actor=who, reason=why, now=datetime.now(UTC))
+    if done is None:
+        current = store.approval(approval_id) or current
+        lapsed = current.answer is Answer.PENDING
+        raise ConfigError(
+            f"{approval_id} {'has expired' if lapsed else f'was {current.answer} already'}: nothing was changed."
+        )
+    return done
+
+
+def look(loaded: Settings, host: str) -> int:
+    """Ask the live worker for one pass over a host; returns the ledger's position before it.
+
+    Raises StoreUnavailable at once where no worker is alive, InventoryError for an unknown host.
+    """
+    store = open_record(loaded)
+    seen = store.worker_seen()
+    if seen is None or datetime.now(UTC) - seen > WORKER_SILENCE:
+        raise StoreUnavailable("No healer serve is running here, so nothing would act. Start it: healer serve.")
+    fleet(loaded).host(host)
+    from orchestrator.engine import EngineClient
+
+    newest = store.append("look.asked", host=host, text=f"{actor()} asks for a pass over {host}", actor=actor())
+    client = EngineClient(loaded.engine_url)
+    try:
+        asked = json.dumps({"host": host, "actor": actor()})
+        client.start("look", f"look-{newest.seq:012d}-{uuid.uuid4().hex[:8]}", asked)
+    finally:
+        client.close()
+    return newest.seq
+
+
+def cancel_runs(loaded: Settings) -> list[str]:
+    """End every playbook that runs now; their hosts are looked at before they are touched again."""
+    from orchestrator.act.executor import RunnerExecutor
+    from orchestrator.collect.connection import Connections
+    from orchestrator.collect.probe import SshProbe
+
+    store, connections = open_record(loaded), Connections(loaded)
+    executor = RunnerExecutor(loaded, store, SshProbe(connections))
+    running = [run for run in store.runs(limit=1000) if run.ended is None]
+    for run in running:
+        executor.cancel(run.id)
+    connections.close()
+    return [run.id for run in running]
+
+
+def scan_keys(loaded: Settings, names: Sequence[str]) -> list[tuple[Host, tuple[ScannedKey, ...]]]:
+    """The keys that hosts show now, each with how it stands to known_hosts."""
+    from orchestrator.fleet import trust
+
+    known = fleet(loaded)
+    hosts = [known.host(name) for name in names] if names else list(known.hosts())
+    return [
+        (host, trust.scan(host, loaded.known_hosts)) for host in hosts if host.connection.kind == "ssh"
+    ]
+
+
+def enrol_keys(loaded: Settings, host: Host, keys: Sequence[ScannedKey], *, replace: bool) -> None:
+    """Write keys into the known_hosts that paramiko and Ansible's ssh use for the host."""
+    from orchestrator.fleet import trust
+
+    trust.enrol(host, keys, loaded.known_hosts, replace=replace)
+
+
+def examine(loaded: Settings) -> Iterator[Check]:
+    """Everything that `healer doctor` says, as it becomes known."""
+    from orchestrator import catalog
+    from orchestrator.collect.connection import Connections
+    from orchestrator.collect.doctor import Check, examine
+
+    def tried(name: str, function: Callable[[], str], fix: str) -> Check:
+        try:
+            return Check(name=name, ok=True, text=function(), fix="")
+        except HealingError as error:
+            return Check(name=name, ok=False, text=str(error), fix=fix)
+
+    def whitelist() -> str:
+        actions = catalog.load(loaded.playbooks_dir, loaded.roles_dir).actions
+        return f"{len(actions)} actions: {', '.join(actions)}"
+
+    def recorded() -> str:
+        open_record(loaded).statistics()
+        return f"{loaded.database_url.split('@')[-1]} answers"
+
+    yield Check(
+        name="config",
+        ok=True,
+        text=str(loaded.config_file) if loaded.config_file else "defaults (no healer.toml here)",
+        fix="",
+    )
+    yield tried("store", recorded, "see docs/operations.md")
+    yield tried("playbooks", whitelist, "put the action's folder right")
+    yield Check(
+        name="chooser",
+        ok=True,
+        text=f"gemini ({loaded.gemini_model})" if loaded.gemini_api_key else "embedded (no GEMINI_API_KEY set)",
+        fix="",
+    )
+    known = fleet(loaded)
+    yield tried("inventory", lambda: f"{len(known.hosts())} hosts in {loaded.inventory}", "see inventory/")
+    connections = Connections(loaded)
+    try:
+        for host in known.hosts():
+            yield from examine(connections, host)
+    finally:
+        connections.close()
+
+

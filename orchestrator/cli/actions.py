@@ -1,0 +1,32 @@
+"""`healer actions`: the whitelist."""
+
+from __future__ import annotations
+
+import typer
+
+from orchestrator import app as wiring
+from orchestrator import catalog
+from orchestrator.cli import output
+
+
+def actions(context: typer.Context, as_json: output.Json = False) -> None:
+    """The whitelist: everything that healing-bot can ever do to a host."""
+    settings = wiring.settings(context.obj)
+    found = tuple(catalog.load(settings.playbooks_dir, settings.roles_dir).actions.values())
+    if as_json:
+        return output.print_json(found)
+    output.table(
+        ("action", "parameters", "risk", "undo", "what", "when"),
+        (
+            (
+                action.id,
+                ", ".join(f"{parameter.name} ({parameter.source})" for parameter in action.parameters),
+                action.risk,
+                "yes" if action.reversible else "no",
+                output.text(action.title),
+                output.text(action.when, 90),
+            )
+            for action in found
+        ),
+        "The whitelist is empty: nothing can act.",
+    )

@@ -1,0 +1,103 @@
+"""`healer incidents`: what is or was sick."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from orchestrator import app as wiring
+from orchestrator.cli import output
+from orchestrator.domain.incidents import IncidentState
+from orchestrator.errors import ConfigError
+
+app = typer.Typer(help="What is or was sick: list, show, close.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@app.command("list")
+def list_(
+    context: typer.Context,
+    host: Annotated[str | None, typer.Option(help="Only this host.")] = None,
+    state: Annotated[IncidentState | None, typer.Option(help="Only this state.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000)] = 50,
+    as_json: output.Json = False,
+) -> None:
+    """Newest first."""
+    store = wiring.open_record(wiring.settings(context.obj))
+    found = store.incidents(host=host, states=[state] if state else (), limit=limit)
+    if as_json:
+        return output.print_json(found)
+    output.table(
+        ("incident", "host", "what", "state", "count", "first seen", "last seen", "why"),
+        (
+            (
+                incident.id,
+                output.text(incident.host),
+                output.text(incident.subject.name, 40),
+                output.state(incident.state),
+                str(incident.count),
+                output.when(incident.first_seen),
+                output.when(incident.last_seen),
+                output.text(incident.reason, 80),
+            )
+            for incident in found
+        ),
+        "No incidents. `healer doctor` tells whether every host is being read.",
+    )
+
+
+@app.command()
+def show(context: typer.Context, incident_id: str, as_json: output.Json = False) -> None:
+    """One incident with its evidence, decision, verdict, runs and every step in order."""
+    store = wiring.open_record(wiring.settings(context.obj))
+    incident = store.incident(incident_id)
+    if incident is None:
+        raise ConfigError(f"There is no incident {incident_id}. `healer incidents list` shows them.")
+    evidence, decision = store.evidence(incident_id), store.decision(incident_id)
+    verdict, runs = store.verdict(incident_id), store.runs(incident_id=incident_id)
+    events = store.events(incident_id=incident_id)
+    if as_json:
+        return output.print_json(
+            {
+                "incident": incident,
+                "evidence": evidence,
+                "decision": decision,
+                "verdict": verdict,
+                "runs": runs,
+                "events": events,
+            }
+        )
+    output.say(f"{incident.id}  {incident.host}  {incident.subject.name}  {incident.state}")
+    output.say(f"  {incident.reason}")
+    output.say(f"  seen {incident.count} times, {output.when(incident.first_seen)} to {output.when(incident.last_seen)}")
+    for record in evidence[-10:]:
+        output.say(f"  log  {output.when(record.time)} {record.unit or '-'}: {output.text(record.message, 200)}")
+    if decision:
+        chosen = f"{decision.action} {output.parameters(decision.parameters)}".strip()
+        output.say(f"  decision by {decision.chooser}: {chosen}; {decision.reason}")
+    if verdict:
+        output.say(f"  verdict: {verdict.outcome} by rule {verdict.rule}; {verdict.reason}")
+    for run in reversed(runs):
+        output.say(f"  run {run.id}: {run.status} {run.reason}".rstrip())
+    for event in events:
+        output.say(f"  {output.when(event.at)} {event.kind} ({event.actor}): {event.text}")
+
+
+@app.command()
+def close(
+    context: typer.Context,
+    incident_id: str,
+    reason: Annotated[str, typer.Option(help="Why it is done with; recorded with your name.")],
+) -> None:
+    """Close an escalated incident, so that the next error opens a new one."""
+    store = wiring.open_record(wiring.settings(context.obj))
+    closed = store.move(
+        incident_id,
+        IncidentState.EXPIRED,
+        f"closed: {reason}",
+        expected=(IncidentState.ESCALATED, IncidentState.NOISE),
+        actor=wiring.actor(),
+    )
+    if not closed:
+        raise ConfigError(f"{incident_id} is not an escalated incident. `healer incidents show {incident_id}`.")
+    output.say(f"{incident_id} is closed.")
