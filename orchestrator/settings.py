@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,11 @@ SETTINGS: tuple[Setting, ...] = (
         name="inventory",
         default=Path("inventory"),
         help="Ansible inventory: file, folder or plugin config.",
+    ),
+    Setting(
+        name="inventory_environment",
+        default="",
+        help="Environment variables that inventory plugins may see besides ANSIBLE_*: names, with commas.",
     ),
     Setting(
         name="state_dir",
@@ -130,6 +135,7 @@ class Settings:
     """All settings, checked. Paths are absolute."""
 
     inventory: Path
+    inventory_environment: str = ""
     state_dir: Path
     store_url: str
     playbooks_dir: Path
@@ -155,6 +161,9 @@ class Settings:
     token: Secret | None = None
     #: Environment of child processes: what they need and no secret.
     child_environment: Mapping[str, str]
+    #: The same for the child that resolves the inventory: with ANSIBLE_* (config, vault password file) and
+    #: with what `inventory_environment` names.
+    fleet_environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     #: The config file that was read; None: defaults alone.
     config_file: Path | None = None
 
@@ -201,6 +210,7 @@ def load(config: Path | None = None, environ: Mapping[str, str] | None = None) -
         gemini_api_key=Secret(key) if key else None,
         token=Secret(token) if token else None,
         child_environment=_child_environment(env),
+        fleet_environment=_fleet_environment(env, values["inventory_environment"]),
         config_file=path.resolve() if path else None,
     )
 
@@ -258,9 +268,15 @@ def _child_environment(env: Mapping[str, str]) -> dict[str, str]:
     return child
 
 
+def _fleet_environment(env: Mapping[str, str], names: str) -> dict[str, str]:
+    wanted = set(names.replace(",", " ").split())
+    given = {key: value for key, value in env.items() if key in wanted or key.startswith("ANSIBLE_")}
+    return _child_environment(env) | given
+
+
 def describe() -> tuple[str, ...]:
     """Names of all settings, in order: the docs test compares them with docs/settings.md."""
-    names = {field.name for field in fields(Settings)}
+    names = {row.name for row in fields(Settings)}
     return tuple(row.name for row in SETTINGS if row.name in names)
 
 
