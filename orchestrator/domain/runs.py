@@ -63,6 +63,8 @@ class PlaybookJob:
     #: Seconds.
     task_timeout: int
     run_timeout: int
+    #: Digest that was judged or approved; other bytes are refused. Empty: not bound (check, verify).
+    digest: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
