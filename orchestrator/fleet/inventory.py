@@ -1,0 +1,153 @@
+"""The fleet's port: hosts as Ansible resolves them, read once and kept until asked to read again."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Collection, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from orchestrator.domain.hosts import Host
+from orchestrator.errors import InventoryError
+from orchestrator.fleet.variables import build_host
+from orchestrator.settings import HOME
+
+#: Ansible options that hold in the child, whatever ansible.cfg says.
+_FORCED = {
+    # A source that does not parse is an error, not a smaller fleet.
+    "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "True",
+    # Hosts write the fact cache; what a host says of itself must never count as inventory or policy.
+    "ANSIBLE_CACHE_PLUGIN": "memory",
+    "ANSIBLE_NOCOLOR": "1",
+    "ANSIBLE_DEPRECATION_WARNINGS": "False",
+}
+
+#: How many problems one error lists; the rest is counted.
+_LISTED = 5
+
+
+class InventoryFleet:
+    """Implements `ports.Fleet`; safe to use from several threads.
+
+    `environment` is `Settings.fleet_environment`. `timeout`, in seconds, is for one reading of the whole
+    inventory, plugins included. `actions` are the catalogue's ids: with them, `healing_actions` may name
+    nothing else. All errors are InventoryError and name the inventory, and the host and variable if it
+    is about one.
+    """
+
+    def __init__(
+        self,
+        inventory: Path,
+        environment: Mapping[str, str],
+        *,
+        timeout: float = 60.0,
+        actions: Collection[str] | None = None,
+    ) -> None:
+        self._inventory = inventory.absolute()
+        self._environment = dict(environment)
+        self._timeout = timeout
+        self._actions = actions
+        self._hosts: dict[str, Host] | None = None
+        self._lock = threading.Lock()
+
+    def hosts(self) -> tuple[Host, ...]:
+        """All hosts, in the inventory's order; at least one."""
+        return tuple(self._known().values())
+
+    def host(self, name: str) -> Host:
+        """The host of exactly this name."""
+        known = self._known()
+        if name in known:
+            return known[name]
+        near = get_close_matches(name, known, n=3)
+        listed = ", ".join(sorted(known)[:10]) + (", ..." if len(known) > 10 else "")
+        hint = f"Did you mean {' or '.join(near)}?" if near else f"It has: {listed}."
+        raise InventoryError(f"The inventory {self._inventory} has no host {name!r}. {hint}")
+
+    def reload(self) -> tuple[Host, ...]:
+        """Read again. Where that fails it raises, and what was read before stays."""
+        with self._lock:
+            self._hosts = self._read()
+            return tuple(self._hosts.values())
+
+    def _known(self) -> dict[str, Host]:
+        with self._lock:
+            if self._hosts is None:
+                self._hosts = self._read()
+            return self._hosts
+
+    def _read(self) -> dict[str, Host]:
+        if not self._inventory.exists():
+            raise InventoryError(
+                f"The inventory {self._inventory} does not exist. Set `inventory` in healer.toml, "
+                "or let `healer init` write an example."
+            )
+        document = self._ask()
+        if "error" in document:
+            raise InventoryError(
+                f"Ansible can't read the inventory {self._inventory}: {document['error']}. "
+                f"`ansible-inventory -i {self._inventory} --list` shows the same."
+            )
+        hosts: dict[str, Host] = {}
+        problems: list[str] = []
+        for entry in document["hosts"]:
+            try:
+                problems += [
+                    f"{entry['name']}: {error['variable']} can't be resolved: {error['message']}"
+                    for error in entry["errors"]
+                ]
+                if not entry["errors"]:
+                    hosts[entry["name"]] = build_host(
+                        entry["name"], entry["groups"], entry["variables"], actions=self._actions
+                    )
+            except InventoryError as error:
+                problems.append(str(error).rstrip("."))
+        if problems:
+            more = f"; and {len(problems) - _LISTED} more" if len(problems) > _LISTED else ""
+            raise InventoryError(f"{'; '.join(problems[:_LISTED])}{more}. (Inventory {self._inventory}.)")
+        if not hosts:
+            raise InventoryError(
+                f"The inventory {self._inventory} lists no host. "
+                "Add one, such as `web1 ansible_host=192.0.2.10`."
+            )
+        return hosts
+
+    def _ask(self) -> dict[str, Any]:
+        """The child's document. Its own process group, so that a hanging plugin leaves nothing behind."""
+        # PYTHONPATH: the child must find this very package, wherever it was started; -P: and nothing else in
+        # the working directory.
+        environment = self._environment | _FORCED | {"PYTHONPATH": str(HOME)}
+        with subprocess.Popen(
+            [sys.executable, "-P", "-m", "orchestrator.fleet.resolve", str(self._inventory)],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        ) as child:
+            try:
+                out, err = child.communicate(timeout=self._timeout)
+            except subprocess.TimeoutExpired as error:
+                raise InventoryError(
+                    f"Ansible did not resolve the inventory {self._inventory} within {self._timeout:g} s: "
+                    "an inventory plugin, script or lookup hangs."
+                ) from error
+            finally:
+                # After a timeout and after an interrupt alike, with the scripts that it started.
+                if child.poll() is None:
+                    os.killpg(child.pid, signal.SIGKILL)
+        try:
+            document = json.loads(out)
+        except ValueError as error:
+            last = err.decode(errors="replace").strip().splitlines()[-1:] or ["it said nothing"]
+            raise InventoryError(
+                f"Ansible ended without an answer on the inventory {self._inventory} "
+                f"(exit code {child.returncode}): {last[0]}."
+            ) from error
+        return dict(document)
