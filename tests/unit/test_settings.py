@@ -1,0 +1,83 @@
+"""Settings: one file, one reader; a wrong key or value is one sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from orchestrator import settings
+from orchestrator.errors import ConfigError
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "healer.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_defaults_hold_without_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    loaded = settings.load(environ={})
+
+    assert loaded.config_file is None
+    assert loaded.api_port == 8420
+    assert loaded.state_dir == tmp_path / ".healing"
+    assert loaded.gemini_api_key is None
+
+
+def test_relative_paths_are_relative_to_the_file(tmp_path: Path) -> None:
+    loaded = settings.load(write(tmp_path, 'inventory = "hosts.yml"\nstate_dir = "/var/lib/x"\n'), {})
+
+    assert loaded.inventory == tmp_path / "hosts.yml"
+    assert loaded.state_dir == Path("/var/lib/x")
+    assert loaded.database_url == "sqlite:////var/lib/x/healer.sqlite"
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ('inventry = "x"', "Did you mean 'inventory'"),
+        ("quite_unknown = 1", "Known: api_host"),
+        ('api_port = "8420"', "api_port takes a whole number"),
+        ("api_port = 0", "api_port takes a number above 0"),
+        ("inject_errors = 1", "inject_errors takes true or false"),
+        ("poll_seconds = true", "poll_seconds takes a number"),
+        ("inventory = 3", "inventory takes a path"),
+        ("= broken", "can't be read"),
+    ],
+)
+def test_a_wrong_config_is_one_sentence_that_names_the_key(tmp_path: Path, text: str, sentence: str) -> None:
+    with pytest.raises(ConfigError, match=sentence.replace("(", r"\(")) as caught:
+        settings.load(write(tmp_path, text), {})
+
+    assert "healer.toml" in str(caught.value)
+
+
+def test_a_named_file_that_is_missing_says_so(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="does not exist"):
+        settings.load(environ={"HEALER_CONFIG": str(tmp_path / "none.toml")})
+
+
+def test_children_get_no_secret_and_nothing_unasked(tmp_path: Path) -> None:
+    environ = {"PATH": "/bin", "GEMINI_API_KEY": "canary", "HEALER_TOKEN": "canary", "AWS_SECRET": "canary"}
+
+    loaded = settings.load(write(tmp_path, ""), environ)
+
+    assert "canary" not in str(loaded.child_environment)
+    assert "canary" not in repr(loaded)
+    assert loaded.gemini_api_key == "canary"
+
+
+def test_the_example_is_a_config_of_defaults(tmp_path: Path) -> None:
+    example = settings.example()
+
+    loaded = settings.load(write(tmp_path, example), {})
+    uncommented = "\n".join(
+        line.removeprefix("#") for line in example.splitlines() if line.startswith("#") and " = " in line
+    )
+    explicit = settings.load(write(tmp_path, uncommented), {})
+
+    assert loaded.api_port == explicit.api_port == 8420
+    assert loaded.poll_seconds == explicit.poll_seconds
