@@ -25,6 +25,7 @@ from orchestrator.settings import Settings
 
 if TYPE_CHECKING:
     from api.serve import Server
+
     from orchestrator.collect.doctor import Check
     from orchestrator.fleet.trust import ScannedKey
     from orchestrator.worker import Worker
@@ -238,9 +239,7 @@ def scan_keys(loaded: Settings, names: Sequence[str]) -> list[tuple[Host, tuple[
 
     known = fleet(loaded)
     hosts = [known.host(name) for name in names] if names else list(known.hosts())
-    return [
-        (host, trust.scan(host, loaded.known_hosts)) for host in hosts if host.connection.kind == "ssh"
-    ]
+    return [(host, trust.scan(host, loaded.known_hosts)) for host in hosts if host.connection.kind == "ssh"]
 
 
 def enrol_keys(loaded: Settings, host: Host, keys: Sequence[ScannedKey], *, replace: bool) -> None:
@@ -292,5 +291,3 @@ def examine(loaded: Settings) -> Iterator[Check]:
             yield from examine(connections, host)
     finally:
         connections.close()
-
-

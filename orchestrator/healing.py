@@ -239,9 +239,7 @@ class Healing:
         if check is Check.WELL:
             self._move(incident_id, IncidentState.ALREADY_WELL, "the check found it well; nothing was done")
         elif check is Check.CANNOT_TELL:
-            self.escalate(
-                incident_id, f"the check can't tell ({result.status}): {result.reason}. Nothing was done."
-            )
+            self.escalate(incident_id, f"the check can't tell ({result.status}): {result.reason}. Nothing was done.")
         return check is Check.SICK
 
     def _act(self, incident_id: str) -> str:
@@ -438,9 +436,7 @@ class Healing:
 
     def _digest(self, incident_id: str) -> str:
         decision = self._decision(incident_id)
-        return self._rooms.executor.digest(
-            self._action(incident_id), decision.parameters, (self._host(incident_id),)
-        )
+        return self._rooms.executor.digest(self._action(incident_id), decision.parameters, (self._host(incident_id),))
 
 
 def ended(incidents: Sequence[Incident]) -> bool:

@@ -32,7 +32,13 @@ log = logging.getLogger("healing.worker")
 SWEEP = 0.5
 #: How far back a look or a first contact reads; older errors would be refused by age anyway.
 LOOK_BACK = timedelta(minutes=5)
-PRIORITIES = {Severity.CRITICAL: 2, Severity.ERROR: 3, Severity.WARNING: 4, Severity.INFO: 6, Severity.DEBUG: 7}
+PRIORITIES = {
+    Severity.CRITICAL: 2,
+    Severity.ERROR: 3,
+    Severity.WARNING: 4,
+    Severity.INFO: 6,
+    Severity.DEBUG: 7,
+}
 
 
 class Worker:
@@ -99,9 +105,7 @@ class Worker:
             text = f"looked at {len(records)} records; {len(open_now)} incidents are open"
         except HealingError as error:
             open_now, text = [], str(error)
-        rooms.store.append(
-            "look.ended", host=name, text=text, actor=str(asked["actor"]), data={"incidents": open_now}
-        )
+        rooms.store.append("look.ended", host=name, text=text, actor=str(asked["actor"]), data={"incidents": open_now})
 
     def trigger(
         self,

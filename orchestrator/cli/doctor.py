@@ -19,7 +19,9 @@ def doctor(context: typer.Context, as_json: output.Json = False) -> None:
             listed.append(check)
             continue
         mark = {True: "ok", False: "BAD", None: "?"}[check.ok]
-        output.say(f"{mark:<4}{check.name}: {check.text}" + (f"  Fix: {check.fix}" if check.fix and not check.ok else ""))
+        output.say(
+            f"{mark:<4}{check.name}: {check.text}" + (f"  Fix: {check.fix}" if check.fix and not check.ok else "")
+        )
     if as_json:
         output.print_json(listed)
     raise typer.Exit(1 if bad else 0)

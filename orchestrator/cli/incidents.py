@@ -69,7 +69,9 @@ def show(context: typer.Context, incident_id: str, as_json: output.Json = False)
         )
     output.say(f"{incident.id}  {incident.host}  {incident.subject.name}  {incident.state}")
     output.say(f"  {incident.reason}")
-    output.say(f"  seen {incident.count} times, {output.when(incident.first_seen)} to {output.when(incident.last_seen)}")
+    output.say(
+        f"  seen {incident.count} times, {output.when(incident.first_seen)} to {output.when(incident.last_seen)}"
+    )
     for record in evidence[-10:]:
         output.say(f"  log  {output.when(record.time)} {record.unit or '-'}: {output.text(record.message, 200)}")
     if decision:

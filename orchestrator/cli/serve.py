@@ -26,7 +26,9 @@ def serve(context: typer.Context) -> None:
         worker.start()
         server.start()
         hosts = len(worker.hosts)
-        output.say(f"healer serve: {hosts} hosts, chooser {worker.chooser}, http://{settings.api_host}:{settings.api_port}")
+        output.say(
+            f"healer serve: {hosts} hosts, chooser {worker.chooser}, http://{settings.api_host}:{settings.api_port}"
+        )
         ended.wait()
     finally:
         server.stop()

@@ -21,7 +21,9 @@ def stop(
     settings = wiring.settings(context.obj)
     wiring.open_record(settings).stop(actor=wiring.actor(), reason=reason)
     canceled = wiring.cancel_runs(settings) if cancel_runs else []
-    output.say("Stopped: nothing acts until `healer start`." + (f" Canceled: {', '.join(canceled)}." if canceled else ""))
+    output.say(
+        "Stopped: nothing acts until `healer start`." + (f" Canceled: {', '.join(canceled)}." if canceled else "")
+    )
 
 
 def start(context: typer.Context, reason: Reason) -> None:

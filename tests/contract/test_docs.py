@@ -59,7 +59,7 @@ def test_commands_that_the_pages_name_exist(page: str) -> None:
     assert named <= commands | {"is"}, named - commands
 
 
-@pytest.mark.parametrize("page", sorted(path.name for path in ROOT.glob("*.md")) + ["docs/architecture.md"])
+@pytest.mark.parametrize("page", [*sorted(path.name for path in ROOT.glob("*.md")), "docs/architecture.md"])
 def test_links_between_pages_lead_somewhere(page: str) -> None:
     folder = (ROOT / page).parent
 

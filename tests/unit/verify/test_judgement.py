@@ -38,9 +38,7 @@ def result(status: RunStatus) -> PlaybookResult:
 
 
 def record(after: float) -> LogRecord:
-    return LogRecord(
-        time=NOON + timedelta(seconds=after), host="web1", unit="a.service", priority=3, message="x"
-    )
+    return LogRecord(time=NOON + timedelta(seconds=after), host="web1", unit="a.service", priority=3, message="x")
 
 
 @pytest.mark.parametrize("status", list(RunStatus))
@@ -101,9 +99,7 @@ def test_hold_is_the_hosts_or_the_actions_and_at_least_the_seen_period(
 ) -> None:
     records = [record(at) for at in seen]
 
-    assert (
-        judgement.hold_seconds(action(hold_seconds=own), HostPolicy(hold_seconds=policy), records) == seconds
-    )
+    assert judgement.hold_seconds(action(hold_seconds=own), HostPolicy(hold_seconds=policy), records) == seconds
 
 
 def test_only_a_signature_of_the_incident_is_a_relapse() -> None:
