@@ -1,0 +1,146 @@
+"""One fleet of three real hosts and one `healer serve`, used as a person uses them: by command line and HTTP."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+import pytest
+from lab.fleet import Lab
+
+ROOT = Path(__file__).resolve().parents[2]
+HEALER = Path(sys.executable).parent / "healer"
+#: Seconds. Bounds every wait; nothing asserts how fast a thing was.
+PATIENCE = 90.0
+T = TypeVar("T")
+
+
+def wait_for(look: Callable[[], T], what: str, seconds: float = PATIENCE) -> T:
+    """The first true answer; fails with `what` after the limit."""
+    deadline = time.monotonic() + seconds
+    while True:
+        answer = look()
+        if answer:
+            return answer
+        if time.monotonic() > deadline:
+            pytest.fail(f"not within {seconds:g} s: {what}; last answer: {answer!r}")
+        time.sleep(0.1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Healer:
+    """The command line over one config file."""
+
+    config: Path
+    lab: Lab
+    port: int
+
+    def __call__(
+        self, *arguments: str, check: bool = True, stdin: str | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        environment = {key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ}  # noqa: TID251
+        done = subprocess.run(
+            [str(HEALER), "--config", str(self.config), *arguments],
+            capture_output=True,
+            text=True,
+            input=stdin,
+            env={**environment, "COLUMNS": "200"},
+            timeout=180,
+            check=False,
+        )
+        if check and done.returncode != 0:
+            pytest.fail(f"healer {' '.join(arguments)}: exit {done.returncode}\n{done.stdout}\n{done.stderr}")
+        return done
+
+    def json(self, *arguments: str) -> Any:
+        return json.loads(self(*arguments, "--json").stdout)
+
+    def incidents(self, host: str) -> list[dict[str, Any]]:
+        return list(self.json("incidents", "list", "--host", host, "--limit", "1000"))
+
+    @property
+    def state(self) -> Path:
+        return self.config.parent / "state"
+
+    def http(self, *, token: bool = False) -> httpx.Client:
+        headers = {"Authorization": f"Bearer {(self.state / 'token').read_text().strip()}"} if token else {}
+        return httpx.Client(base_url=f"http://127.0.0.1:{self.port}", headers=headers, timeout=90)
+
+
+def start(healer: Healer) -> subprocess.Popen[bytes]:
+    """`healer serve` as a process; returns when it follows the fleet and answers HTTP."""
+    log = healer.config.parent / "serve.log"
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [str(HEALER), "--config", str(healer.config), "serve"],
+            stdout=output,
+            stderr=output,
+            stdin=subprocess.DEVNULL,
+        )
+
+    def answers() -> bool:
+        if process.poll() is not None:
+            pytest.fail(f"healer serve ended: {log.read_text()}")
+        try:
+            return httpx.get(f"http://127.0.0.1:{healer.port}/healthz", timeout=2).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    wait_for(answers, "healer serve answers HTTP", 30)
+    return process
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(timeout=30)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def free_port() -> int:
+    import socket
+
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def healer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Healer]:
+    folder = tmp_path_factory.mktemp("healer")
+    fleet = Lab("accept", folder / "lab")
+    fleet.up(
+        3,
+        variables={"healing_mode": "auto", "healing_hold_seconds": 3, "healing_cooldown_seconds": 1},
+        host_variables={"web3": {"healing_mode": "propose"}},
+    )
+    port = free_port()
+    config = folder / "healer.toml"
+    config.write_text(
+        f'inventory = "{fleet.inventory}"\nstate_dir = "state"\nknown_hosts = "{fleet.known_hosts}"\n'
+        f"api_port = {port}\ninject_errors = true\n"
+    )
+    try:
+        yield Healer(config=config, lab=fleet, port=port)
+    finally:
+        fleet.down()
+
+
+@pytest.fixture(scope="session")
+def serving(healer: Healer) -> Iterator[Healer]:
+    process = start(healer)
+    try:
+        yield healer
+    finally:
+        end(process)
