@@ -161,6 +161,14 @@ class Statistics:
         return round(100 * self.successful / ended, 1) if ended else 0.0
 
 
+#: Records kept for an incident beside the first one: enough to see a period, and a flood fills no disk.
+EVIDENCE_KEPT = 200
+#: Signatures kept for an incident; a hostile host could invent one a line.
+SIGNATURES_KEPT = 1000
+#: Act runs that ended so never touched the host.
+NOT_ATTEMPTS = frozenset({RunStatus.REFUSED, RunStatus.BUSY})
+
+
 class Store(Protocol):
     """What is remembered. Raises StoreUnavailable; RecordError where acting must not go on."""
 
@@ -270,6 +278,10 @@ class Store(Protocol):
         ...
 
     def statistics(self, *, injected: bool = False) -> Statistics: ...
+    def healing_seconds(self, *, injected: bool = False) -> tuple[float, ...]:
+        """For each ended healing that acted: seconds from its first run's start to its last run's end."""
+        ...
+
     def beat(self, worker: str) -> None: ...
     def worker_seen(self) -> datetime | None:
         """When a `healer serve` last beat."""
