@@ -1,0 +1,192 @@
+"""Transactions on the store's database, and the one place where its errors become ours."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy import exc
+
+from orchestrator.errors import ConfigError, HealingError, RecordError, StoreUnavailable
+from orchestrator.record import schema
+
+#: Milliseconds that a writer waits for another one. Transactions take about a millisecond, so this is never
+#: reached unless somebody holds the file.
+BUSY_MS = 10_000
+#: Threads of the engine (64), the API (40) and the collector share these connections.
+POOL, OVERFLOW = 8, 56
+
+
+def utc_now() -> datetime:
+    """The controller's clock."""
+    return datetime.now(UTC)
+
+
+class Database:
+    """Short transactions. Raises StoreUnavailable and RecordError, nothing of SQLAlchemy."""
+
+    def __init__(self, engine: sa.Engine, name: str) -> None:
+        self._engine = engine
+        self._writer = engine.execution_options(healing_writer=True)
+        self._name = name
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """One consistent view; never waits for a writer."""
+        with self._translated(), self._engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        """All or nothing; one writer at a time, so what is read inside still holds when it is written."""
+        with self._translated(), self._writer.begin() as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._engine.dispose()
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except exc.SQLAlchemyError as error:
+            raise translate(error, self._name) from error
+
+
+class Records:
+    """What the parts of the store share: the database and the clock."""
+
+    def __init__(self, database: Database, clock: Callable[[], datetime] = utc_now) -> None:
+        self._database = database
+        self._clock = clock
+
+
+def translate(error: Exception, name: str) -> HealingError:
+    """The sentence for a database error; `name` is the store's file. Unknown ones stop all acting."""
+    said = str(getattr(error, "orig", None) or error)
+    low = said.lower()
+    if isinstance(error, exc.TimeoutError):
+        return StoreUnavailable(f"The store {name} has no free connection. Try again in a moment.")
+    if "locked" in low or "busy" in low:
+        return StoreUnavailable(
+            f"The store {name} is held by another process for more than {BUSY_MS // 1000} s. Try again; if it "
+            "stays so, look for a backup or editor that has the file open."
+        )
+    if "unable to open" in low:
+        return StoreUnavailable(f"The store {name} can't be opened. Check that its folder exists and is ours.")
+    if "full" in low or "disk i/o" in low or "readonly" in low or "too big" in low:
+        return RecordError(
+            f"The store {name} can't be written: {said}. Nothing acts without a record. Free space on its disk "
+            "or make it writable, then try again."
+        )
+    if "malformed" in low or "not a database" in low or "corrupt" in low:
+        return RecordError(
+            f"The store {name} is damaged: {said}. Stop `healer serve`, keep the file, and restore a backup or "
+            "move the file away to begin an empty one."
+        )
+    if isinstance(error, exc.IntegrityError):
+        return RecordError(f"The store {name} refused a record that breaks its rules: {said}. Nothing was written.")
+    if isinstance(error, exc.OperationalError):
+        return StoreUnavailable(f"The store {name} does not answer: {said}. Try again.")
+    return RecordError(f"The store {name} could not record: {said}. Nothing was written.")
+
+
+def connect(url: str) -> Database:
+    """Open the store at a SQLAlchemy URL, making file (0600), folder (0700) and tables where there are none.
+
+    Raises ConfigError for a URL that is not SQLite, a file that is something else, and a store that a newer
+    healing-bot wrote: before anything is touched.
+    """
+    path = _path(url)
+    _refuse_foreign(path)
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    except OSError as error:
+        raise StoreUnavailable(f"The store {path} can't be opened: {error.strerror}.") from error
+    engine = sa.create_engine(f"sqlite:///{path}", pool_size=POOL, max_overflow=OVERFLOW)
+    sa.event.listen(engine, "connect", _prepare)
+    sa.event.listen(engine, "begin", _begin)
+    database = Database(engine, str(path))
+    with database.write() as connection:
+        if not sa.inspect(connection).has_table(schema.STORE.name):
+            schema.METADATA.create_all(connection)
+            connection.execute(schema.STORE.insert().values(version=schema.VERSION))
+    return database
+
+
+def _path(url: str) -> Path:
+    try:
+        parsed = sa.make_url(url)
+    except exc.ArgumentError as error:
+        raise ConfigError(
+            "store_url is not a database URL. Leave it empty, or write sqlite:////path/to/file."
+        ) from error
+    if parsed.get_backend_name() != "sqlite" or parsed.database in (None, "", ":memory:"):
+        raise ConfigError(
+            f"store_url names {parsed.get_backend_name()!r}; the store is a SQLite file so far. Leave store_url "
+            "empty, or write sqlite:////path/to/file."
+        )
+    return Path(str(parsed.database)).absolute()
+
+
+def _refuse_foreign(path: Path) -> None:
+    """Look at an existing file read-only, before any setting of ours could change it."""
+    try:
+        if path.stat().st_size == 0:
+            return
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise StoreUnavailable(f"The store {path} can't be opened: {error.strerror}.") from error
+    try:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
+            connection.execute(f"PRAGMA busy_timeout={BUSY_MS}")
+            tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type='table'")}
+            found = (
+                connection.execute("SELECT version FROM healing_store").fetchone()
+                if "healing_store" in tables
+                else None
+            )
+    except sqlite3.Error as error:
+        raise translate(error, str(path)) from error
+    if tables and found is None:
+        raise ConfigError(
+            f"{path} is a database of something else (it has no table healing_store). Nothing was touched. Point "
+            "store_url at another file."
+        )
+    if found and found[0] > schema.VERSION:
+        raise ConfigError(
+            f"The store {path} has version {found[0]}; this healing-bot knows versions up to {schema.VERSION}. "
+            "Nothing was touched. Use the newer healing-bot, or point store_url at another file."
+        )
+
+
+def _prepare(connection: sqlite3.Connection, _record: object) -> None:
+    # None: SQLAlchemy's `begin` decides how a transaction begins, not the driver's guess from the statement.
+    connection.isolation_level = None
+    connection.execute(f"PRAGMA busy_timeout={BUSY_MS}")
+    connection.execute("PRAGMA foreign_keys=ON")
+    # FULL: what was written before acting is still there after a power cut.
+    connection.execute("PRAGMA synchronous=FULL")
+    for _ in range(BUSY_MS // 50):
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            # The switch to WAL does not wait by itself while another process opens the same new file.
+            if "locked" not in str(error):
+                raise
+            time.sleep(0.05)
+
+
+def _begin(connection: sa.Connection) -> None:
+    writer = connection.get_execution_options().get("healing_writer", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writer else "BEGIN")

@@ -1,0 +1,247 @@
+"""Incidents and their evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import exc
+
+from orchestrator.domain.ids import Cursor, IncidentId, Signature, new_incident_id
+from orchestrator.domain.incidents import ABSORBING, Incident, IncidentState, Origin, Signal, Subject
+from orchestrator.domain.records import LogRecord
+from orchestrator.ports import EVIDENCE_KEPT, SIGNATURES_KEPT
+from orchestrator.record import ledger, rows
+from orchestrator.record.database import Records
+from orchestrator.record.schema import CURSOR, EVIDENCE, INCIDENT, SIGNATURE
+
+
+class IncidentRecords(Records):
+    """What is or was sick."""
+
+    def absorb(
+        self,
+        host: str,
+        source: str,
+        signals: Sequence[Signal],
+        cursor: Cursor | None,
+        *,
+        origin: Origin = Origin.LOG,
+    ) -> tuple[IncidentId, ...]:
+        """See ports.Store."""
+        if not signals and cursor is None:
+            return ()
+        groups: dict[Subject, list[Signal]] = {}
+        for signal in signals:
+            groups.setdefault(signal.subject, []).append(signal)
+        opened: list[IncidentId] = []
+        with self._database.write() as connection:
+            for group in groups.values():
+                row = _absorbing(connection, host, group[0].subject)
+                if row is None:
+                    row = self._open(connection, host, group[0], origin)
+                    opened.append(row["id"])
+                _join(connection, row, group)
+            if cursor is not None:
+                _advance(connection, host, source, cursor)
+        return tuple(opened)
+
+    def _open(self, connection: sa.Connection, host: str, first: Signal, origin: Origin) -> rows.Row:
+        now = self._clock()
+        values: dict[str, Any] = {
+            "id": new_incident_id(now),
+            "host": host,
+            "subject_kind": first.subject.kind.value,
+            "subject_name": rows.clean(first.subject.name),
+            "signature": first.signature,
+            "template": rows.clean(first.template),
+            "severity": int(first.severity),
+            "state": IncidentState.OPEN.value,
+            "origin": origin.value,
+            "first_seen": first.record.time,
+            "last_seen": first.record.time,
+            "count": 0,
+            "age_at_detection": first.age,
+            "reason": "",
+        }
+        connection.execute(INCIDENT.insert().values(values))
+        ledger.write(
+            connection,
+            now,
+            "incident.opened",
+            incident_id=values["id"],
+            host=host,
+            text=f"{first.subject.name}: {first.record.message[:200]}",
+            data={
+                "subject": str(first.subject),
+                "signature": first.signature,
+                "severity": first.severity.name,
+                "origin": origin.value,
+                "age_seconds": first.age,
+            },
+        )
+        return values
+
+    def cursor(self, host: str, source: str) -> Cursor | None:
+        """Where to read on; None: never read."""
+        query = sa.select(CURSOR.c.cursor).where(CURSOR.c.host == host, CURSOR.c.source == source)
+        with self._database.read() as connection:
+            found = connection.execute(query).scalar()
+        return None if found is None else Cursor(found)
+
+    def incident(self, incident_id: str) -> Incident | None:
+        """None: there is none of that id."""
+        with self._database.read() as connection:
+            row = connection.execute(sa.select(INCIDENT).where(INCIDENT.c.id == incident_id)).mappings().first()
+        return rows.incident(row) if row else None
+
+    def incidents(
+        self,
+        *,
+        host: str | None = None,
+        states: Sequence[IncidentState] = (),
+        limit: int = 100,
+        injected: bool = True,
+    ) -> tuple[Incident, ...]:
+        """Newest first."""
+        query = sa.select(INCIDENT).order_by(INCIDENT.c.id.desc()).limit(limit)
+        if host is not None:
+            query = query.where(INCIDENT.c.host == host)
+        if states:
+            query = query.where(INCIDENT.c.state.in_([state.value for state in states]))
+        if not injected:
+            query = query.where(INCIDENT.c.origin != Origin.INJECTED.value)
+        with self._database.read() as connection:
+            return tuple(rows.incident(row) for row in connection.execute(query).mappings())
+
+    def evidence(self, incident_id: str, limit: int = 50) -> tuple[LogRecord, ...]:
+        """Oldest first; the newest `limit`."""
+        query = sa.select(EVIDENCE).where(EVIDENCE.c.incident_id == incident_id)
+        query = query.order_by(EVIDENCE.c.seq.desc()).limit(limit)
+        with self._database.read() as connection:
+            found = [rows.record(row) for row in connection.execute(query).mappings()]
+        return tuple(reversed(found))
+
+    def signatures(self, incident_id: str) -> frozenset[Signature]:
+        """Every signature seen on it."""
+        query = sa.select(SIGNATURE.c.signature).where(SIGNATURE.c.incident_id == incident_id)
+        with self._database.read() as connection:
+            return frozenset(Signature(name) for name in connection.execute(query).scalars())
+
+    def move(
+        self,
+        incident_id: str,
+        to: IncidentState,
+        reason: str,
+        *,
+        expected: Sequence[IncidentState],
+        actor: str = ledger.US,
+    ) -> bool:
+        """See ports.Store. False also where another incident has taken the subject meanwhile."""
+        with self._database.write() as connection:
+            return self._move(connection, incident_id, to, reason, expected, actor)
+
+    def _move(
+        self,
+        connection: sa.Connection,
+        incident_id: str,
+        to: IncidentState,
+        reason: str,
+        expected: Sequence[IncidentState],
+        actor: str = ledger.US,
+    ) -> bool:
+        row = connection.execute(sa.select(INCIDENT).where(INCIDENT.c.id == incident_id)).mappings().first()
+        if row is None or row["state"] not in {state.value for state in expected}:
+            return False
+        try:
+            with connection.begin_nested():
+                connection.execute(
+                    INCIDENT.update()
+                    .where(INCIDENT.c.id == incident_id)
+                    .values(state=to.value, reason=rows.clean(reason))
+                )
+        except exc.IntegrityError:
+            return False
+        ledger.write(
+            connection,
+            self._clock(),
+            f"incident.{to.value}",
+            incident_id=incident_id,
+            host=row["host"],
+            text=reason,
+            actor=actor,
+            data={"from": row["state"]},
+        )
+        return True
+
+    def expire_quiet(self, before: datetime) -> int:
+        """See ports.Store."""
+        quiet = (IncidentState.ESCALATED, IncidentState.NOISE)
+        query = sa.select(INCIDENT.c.id).where(
+            INCIDENT.c.state.in_([state.value for state in quiet]), INCIDENT.c.last_seen < before
+        )
+        with self._database.read() as connection:
+            found = connection.execute(query).scalars().all()
+        if not found:
+            return 0
+        with self._database.write() as connection:
+            still = connection.execute(query).scalars().all()
+            text = f"not seen since before {before:%Y-%m-%d %H:%M:%S} UTC"
+            return sum(self._move(connection, one, IncidentState.EXPIRED, text, quiet) for one in still)
+
+
+def _absorbing(connection: sa.Connection, host: str, subject: Subject) -> rows.Row | None:
+    return (
+        connection.execute(
+            sa.select(INCIDENT).where(
+                INCIDENT.c.host == host,
+                INCIDENT.c.subject_kind == subject.kind.value,
+                INCIDENT.c.subject_name == rows.clean(subject.name),
+                INCIDENT.c.state.in_(sorted(ABSORBING)),
+            )
+        )
+        .mappings()
+        .first()
+    )
+
+
+def _join(connection: sa.Connection, row: rows.Row, group: Sequence[Signal]) -> None:
+    times = [signal.record.time for signal in group]
+    connection.execute(
+        INCIDENT.update()
+        .where(INCIDENT.c.id == row["id"])
+        .values(
+            count=row["count"] + len(group),
+            first_seen=min(row["first_seen"], *times),
+            last_seen=max(row["last_seen"], *times),
+            severity=max(row["severity"], *(int(signal.severity) for signal in group)),
+        )
+    )
+    query = sa.select(SIGNATURE.c.signature).where(SIGNATURE.c.incident_id == row["id"])
+    known = set(connection.execute(query).scalars())
+    fresh = [name for name in dict.fromkeys(signal.signature for signal in group) if name not in known]
+    fresh = fresh[: max(0, SIGNATURES_KEPT - len(known))]
+    if fresh:
+        connection.execute(SIGNATURE.insert(), [{"incident_id": row["id"], "signature": name} for name in fresh])
+    _keep(connection, row["id"], [signal.record for signal in group])
+
+
+def _keep(connection: sa.Connection, incident_id: str, records: Sequence[LogRecord]) -> None:
+    """The first record and the newest ones; a flood is counted, not stored."""
+    if len(records) > EVIDENCE_KEPT + 1:
+        records = [records[0], *records[-EVIDENCE_KEPT:]]
+    connection.execute(EVIDENCE.insert(), [rows.evidence(incident_id, record) for record in records])
+    of_it = EVIDENCE.c.incident_id == incident_id
+    newest = sa.select(EVIDENCE.c.seq).where(of_it).order_by(EVIDENCE.c.seq.desc())
+    oldest_kept = connection.execute(newest.offset(EVIDENCE_KEPT - 1).limit(1)).scalar()
+    if oldest_kept is not None:
+        first = connection.execute(sa.select(sa.func.min(EVIDENCE.c.seq)).where(of_it)).scalar_one()
+        connection.execute(EVIDENCE.delete().where(of_it, EVIDENCE.c.seq > first, EVIDENCE.c.seq < oldest_kept))
+
+
+def _advance(connection: sa.Connection, host: str, source: str, cursor: Cursor) -> None:
+    at = (CURSOR.c.host == host) & (CURSOR.c.source == source)
+    if not connection.execute(CURSOR.update().where(at).values(cursor=cursor)).rowcount:
+        connection.execute(CURSOR.insert().values(host=host, source=source, cursor=cursor))

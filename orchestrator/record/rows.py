@@ -1,0 +1,132 @@
+"""Rows to domain objects and back: pure, no database."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from orchestrator.domain.actions import Decision
+from orchestrator.domain.ids import Cursor, IncidentId, RunId, Signature
+from orchestrator.domain.incidents import Incident, IncidentState, Origin, Subject, SubjectKind
+from orchestrator.domain.records import LogRecord, Severity
+from orchestrator.domain.runs import Run, RunKind, RunStatus
+from orchestrator.domain.verdicts import Answer, Approval, Attempt, Facts, Outcome, PathFacts, UnitFacts, Verdict
+from orchestrator.ports import Event
+
+#: Column name to value; SQLAlchemy types its keys more widely than str.
+Row = Mapping[Any, Any]
+
+
+def clean(text: str) -> str:
+    """Text that every database takes: no NUL, no half of a character pair. A host may write either."""
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode("utf-8")
+
+
+def incident(row: Row) -> Incident:
+    """One row of `incident`."""
+    return Incident(
+        id=IncidentId(row["id"]),
+        host=row["host"],
+        subject=Subject(kind=SubjectKind(row["subject_kind"]), name=row["subject_name"]),
+        signature=Signature(row["signature"]),
+        template=row["template"],
+        severity=Severity(row["severity"]),
+        state=IncidentState(row["state"]),
+        origin=Origin(row["origin"]),
+        first_seen=row["first_seen"],
+        last_seen=row["last_seen"],
+        count=row["count"],
+        age_at_detection=row["age_at_detection"],
+        reason=row["reason"],
+    )
+
+
+def record(row: Row) -> LogRecord:
+    """One row of `evidence`."""
+    fields = {name: row[name] for name in LogRecord.__slots__}
+    fields["cursor"] = None if row["cursor"] is None else Cursor(row["cursor"])
+    return LogRecord(**fields)
+
+
+def evidence(incident_id: str, found: LogRecord) -> dict[str, Any]:
+    """The row of a record."""
+    values = {"incident_id": incident_id, **asdict(found)}
+    return {name: clean(value) if isinstance(value, str) else value for name, value in values.items()}
+
+
+def decision(row: Row) -> Decision:
+    """One row of `decision`."""
+    return Decision(
+        action=row["action"],
+        parameters=row["parameters"],
+        reason=row["reason"],
+        chooser=row["chooser"],
+        shown_digest=row["shown_digest"],
+        confidence=row["confidence"],
+    )
+
+
+def verdict(row: Row) -> Verdict:
+    """One row of `verdict`."""
+    return Verdict(outcome=Outcome(row["outcome"]), rule=row["rule"], reason=row["reason"])
+
+
+def facts(found: Facts) -> dict[str, Any]:
+    """Facts as JSON."""
+    return {
+        "units": {name: asdict(unit) for name, unit in found.units.items()},
+        "paths": {name: asdict(path) for name, path in found.paths.items()},
+    }
+
+
+def facts_of(value: Mapping[str, Any]) -> Facts:
+    """JSON as facts."""
+    return Facts(
+        units={
+            name: UnitFacts(**{**unit, "names": tuple(unit["names"]), "required_by": tuple(unit["required_by"])})
+            for name, unit in value["units"].items()
+        },
+        paths={name: PathFacts(**path) for name, path in value["paths"].items()},
+    )
+
+
+def approval(row: Row) -> Approval:
+    """One row of `approval`."""
+    return Approval(**{**{name: row[name] for name in Approval.__slots__}, "answer": Answer(row["answer"])})
+
+
+def run(row: Row) -> Run:
+    """One row of `run`."""
+    return Run(
+        id=RunId(row["id"]),
+        incident_id=IncidentId(row["incident_id"]),
+        kind=RunKind(row["kind"]),
+        action=row["action"],
+        parameters=row["parameters"],
+        hosts=tuple(row["hosts"]),
+        status=RunStatus(row["status"]),
+        started=row["started"],
+        ended=row["ended"],
+        rc=row["rc"],
+        reason=row["reason"],
+        pid=row["pid"],
+        pid_start=row["pid_start"],
+        slot_shut=row["slot_shut"],
+    )
+
+
+def attempt(host: str, row: Row) -> Attempt:
+    """One act run on one of its hosts."""
+    return Attempt(
+        host=host,
+        action=row["action"],
+        parameters=row["parameters"],
+        signatures=frozenset(Signature(name) for name in row["signatures"]),
+        at=row["started"],
+    )
+
+
+def event(row: Row) -> Event:
+    """One row of `event`."""
+    return Event(**{name: row[name] for name in Event.__slots__})

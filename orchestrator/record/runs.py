@@ -1,0 +1,173 @@
+"""The run table: a playbook starts at most once, and one run at a time holds a host."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from orchestrator.domain.ids import RunId, Signature
+from orchestrator.domain.runs import PlaybookJob, PlaybookResult, Run, RunKind, RunStatus
+from orchestrator.domain.verdicts import Attempt
+from orchestrator.errors import RecordError
+from orchestrator.ports import NOT_ATTEMPTS
+from orchestrator.record import ledger, rows
+from orchestrator.record.database import Records
+from orchestrator.record.schema import RUN, RUN_HOST
+
+
+class RunRecords(Records):
+    """Runs, the hosts that they hold, and the attempts that they were."""
+
+    def claim(self, job: PlaybookJob, *, signatures: frozenset[Signature]) -> RunStatus | None:
+        """See ports.Store."""
+        names = [host.name for host in job.hosts]
+        with self._database.write() as connection:
+            if connection.execute(sa.select(RUN.c.id).where(RUN.c.id == job.run_id)).first():
+                return RunStatus.RUNNING
+            held = sa.select(RUN_HOST.c.run_id).where(RUN_HOST.c.host.in_(names), RUN_HOST.c.held)
+            if connection.execute(held).first():
+                return RunStatus.BUSY
+            now = self._clock()
+            values: dict[str, Any] = {
+                "id": job.run_id,
+                "incident_id": job.incident_id,
+                "kind": job.kind.value,
+                "action": job.action,
+                "parameters": dict(job.parameters),
+                "hosts": names,
+                "signatures": sorted(signatures),
+            }
+            connection.execute(
+                RUN.insert().values(**values, status=RunStatus.RUNNING.value, started=now, reason="", slot_shut=False)
+            )
+            connection.execute(
+                RUN_HOST.insert(), [{"run_id": job.run_id, "host": name, "held": True} for name in names]
+            )
+            ledger.write(
+                connection,
+                now,
+                "run.started",
+                incident_id=job.incident_id,
+                host=",".join(names),
+                text=f"{job.kind} of {job.action}",
+                data={**values, "playbook": str(job.playbook), "digest": job.digest},
+            )
+        return None
+
+    def started(self, run_id: RunId, pid: int, pid_start: int) -> None:
+        """The supervisor lives: its pid and start time, by which it is known again after a restart."""
+        with self._database.write() as connection:
+            connection.execute(RUN.update().where(RUN.c.id == run_id).values(pid=pid, pid_start=pid_start))
+
+    def finish(self, result: PlaybookResult, *, slot_shut: bool) -> Run:
+        """See ports.Store. Raises RecordError for a run that was never claimed."""
+        if result.status is RunStatus.RUNNING:
+            raise ValueError("running is not an end")
+        with self._database.write() as connection:
+            row = _row(connection, result.run_id)
+            if row is None:
+                raise RecordError(f"There is no run {result.run_id}, so its end can't be recorded.")
+            if row["status"] != RunStatus.RUNNING.value:
+                return rows.run(row)
+            now = self._clock()
+            connection.execute(
+                RUN.update()
+                .where(RUN.c.id == result.run_id)
+                .values(
+                    status=result.status.value,
+                    rc=result.rc,
+                    reason=rows.clean(result.reason),
+                    ended=result.ended or now,
+                    slot_shut=slot_shut,
+                )
+            )
+            if not slot_shut:
+                _release(connection, result.run_id)
+            ledger.write(
+                connection,
+                now,
+                "run.ended",
+                incident_id=row["incident_id"],
+                host=",".join(row["hosts"]),
+                text=f"{row['kind']} of {row['action']}: {result.status} {result.reason}".rstrip(),
+                data={
+                    "id": result.run_id,
+                    "kind": row["kind"],
+                    "status": result.status.value,
+                    "rc": result.rc,
+                    "changed": result.changed,
+                    "slot_shut": slot_shut,
+                },
+            )
+            ended = _row(connection, result.run_id)
+        return rows.run(ended or row)
+
+    def open_slot(self, run_id: RunId) -> None:
+        """A probe found nothing of the run on its hosts: they may be touched again. A running run keeps them."""
+        with self._database.write() as connection:
+            row = _row(connection, run_id)
+            if row is None or not row["slot_shut"]:
+                return
+            connection.execute(RUN.update().where(RUN.c.id == run_id).values(slot_shut=False))
+            _release(connection, run_id)
+            ledger.write(
+                connection,
+                self._clock(),
+                "slot.opened",
+                incident_id=row["incident_id"],
+                host=",".join(row["hosts"]),
+                text=f"nothing of {run_id} runs any more",
+                data={"id": run_id},
+            )
+
+    def run(self, run_id: str) -> Run | None:
+        """None: there is none of that id."""
+        with self._database.read() as connection:
+            row = _row(connection, run_id)
+        return rows.run(row) if row else None
+
+    def runs(
+        self,
+        *,
+        incident_id: str | None = None,
+        host: str | None = None,
+        kinds: Sequence[RunKind] = (),
+        limit: int = 100,
+    ) -> tuple[Run, ...]:
+        """Newest first."""
+        query = sa.select(RUN).order_by(RUN.c.started.desc(), RUN.c.id.desc()).limit(limit)
+        if incident_id is not None:
+            query = query.where(RUN.c.incident_id == incident_id)
+        if host is not None:
+            query = query.where(RUN.c.id.in_(sa.select(RUN_HOST.c.run_id).where(RUN_HOST.c.host == host)))
+        if kinds:
+            query = query.where(RUN.c.kind.in_([kind.value for kind in kinds]))
+        with self._database.read() as connection:
+            return tuple(rows.run(row) for row in connection.execute(query).mappings())
+
+    def attempts(self, host: str, since: datetime) -> tuple[Attempt, ...]:
+        """Act runs on the host that began at `since` or later, oldest first; one that was cut counts."""
+        query = (
+            sa.select(RUN)
+            .join(RUN_HOST, RUN_HOST.c.run_id == RUN.c.id)
+            .where(
+                RUN_HOST.c.host == host,
+                RUN.c.kind == RunKind.ACT.value,
+                RUN.c.status.not_in(sorted(NOT_ATTEMPTS)),
+                RUN.c.started >= since,
+            )
+            .order_by(RUN.c.started, RUN.c.id)
+        )
+        with self._database.read() as connection:
+            return tuple(rows.attempt(host, row) for row in connection.execute(query).mappings())
+
+
+def _row(connection: sa.Connection, run_id: str) -> rows.Row | None:
+    return connection.execute(sa.select(RUN).where(RUN.c.id == run_id)).mappings().first()
+
+
+def _release(connection: sa.Connection, run_id: str) -> None:
+    connection.execute(RUN_HOST.update().where(RUN_HOST.c.run_id == run_id).values(held=False))

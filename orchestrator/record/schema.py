@@ -1,0 +1,217 @@
+"""The tables. What must never happen is refused here, by constraints, not by the code that writes.
+
+Portable on purpose: times are text that sorts, JSON is text, and partial unique indexes exist in SQLite and
+PostgreSQL alike.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from orchestrator.domain.incidents import ABSORBING
+
+#: Raise it with every change of a table; a store of a newer version is refused before it is touched.
+VERSION = 1
+
+
+class Moment(sa.types.TypeDecorator[datetime]):
+    """An aware time as UTC text of fixed width, `2026-01-31T08:00:00.000000Z`: sorts as text, on any database."""
+
+    impl = sa.String(27)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Any) -> str | None:
+        """Raises ValueError for a time without a zone."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"the time {value} has no zone")
+        return value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+
+    def process_result_value(self, value: str | None, dialect: Any) -> datetime | None:
+        """Aware, UTC."""
+        return None if value is None else datetime.fromisoformat(value.removesuffix("Z")).replace(tzinfo=UTC)
+
+
+METADATA = sa.MetaData()
+
+
+def _table(name: str, *parts: Any, **options: Any) -> sa.Table:
+    return sa.Table(name, METADATA, *parts, **options)
+
+
+def _text(name: str, **options: Any) -> sa.Column[str]:
+    return sa.Column(name, sa.Text, nullable=options.pop("nullable", False), **options)
+
+
+def _moment(name: str, **options: Any) -> sa.Column[datetime]:
+    return sa.Column(name, Moment, nullable=options.pop("nullable", False), **options)
+
+
+def _of_incident(**options: Any) -> sa.Column[str]:
+    return sa.Column("incident_id", sa.ForeignKey("incident.id"), nullable=False, **options)
+
+
+STORE = _table("healing_store", sa.Column("version", sa.Integer, primary_key=True, autoincrement=False))
+
+INCIDENT = _table(
+    "incident",
+    _text("id", primary_key=True),
+    _text("host"),
+    _text("subject_kind"),
+    _text("subject_name"),
+    _text("signature"),
+    _text("template"),
+    sa.Column("severity", sa.Integer, nullable=False),
+    _text("state"),
+    _text("origin"),
+    _moment("first_seen"),
+    _moment("last_seen"),
+    sa.Column("count", sa.Integer, nullable=False),
+    sa.Column("age_at_detection", sa.Float, nullable=False),
+    _text("reason"),
+)
+_ABSORBS = INCIDENT.c.state.in_(sorted(ABSORBING))
+sa.Index(
+    "one_absorbing_incident",
+    INCIDENT.c.host,
+    INCIDENT.c.subject_kind,
+    INCIDENT.c.subject_name,
+    unique=True,
+    sqlite_where=_ABSORBS,
+    postgresql_where=_ABSORBS,
+)
+sa.Index("incident_by_state", INCIDENT.c.state, INCIDENT.c.id)
+
+SIGNATURE = _table("incident_signature", _of_incident(primary_key=True), _text("signature", primary_key=True))
+
+EVIDENCE = _table(
+    "evidence",
+    sa.Column("seq", sa.Integer, primary_key=True),
+    _of_incident(),
+    _moment("time"),
+    _text("host"),
+    _text("unit"),
+    sa.Column("priority", sa.Integer, nullable=False),
+    _text("message"),
+    _text("cursor", nullable=True),
+    _text("source"),
+    sa.Column("unit_failure", sa.Boolean, nullable=False),
+    sa.Column("own_session", sa.Boolean, nullable=False),
+    sa.Column("injected", sa.Boolean, nullable=False),
+    sqlite_autoincrement=True,
+)
+sa.Index("evidence_of_incident", EVIDENCE.c.incident_id, EVIDENCE.c.seq)
+
+CURSOR = _table("source_cursor", _text("host", primary_key=True), _text("source", primary_key=True), _text("cursor"))
+
+DECISION = _table(
+    "decision",
+    _of_incident(primary_key=True),
+    _text("action"),
+    sa.Column("parameters", sa.JSON, nullable=False),
+    _text("reason"),
+    _text("chooser"),
+    _text("shown_digest"),
+    sa.Column("confidence", sa.Float),
+)
+
+VERDICT = _table(
+    "verdict",
+    _of_incident(primary_key=True),
+    _text("outcome"),
+    _text("rule"),
+    _text("reason"),
+    sa.Column("facts", sa.JSON, nullable=False),
+)
+
+APPROVAL = _table(
+    "approval",
+    _text("id", primary_key=True),
+    _of_incident(),
+    _text("host"),
+    _text("action"),
+    sa.Column("parameters", sa.JSON, nullable=False),
+    _text("digest"),
+    _text("rule"),
+    _text("reason"),
+    _moment("asked_at"),
+    _moment("expires_at"),
+    _text("answer"),
+    _text("answered_by"),
+    _moment("answered_at", nullable=True),
+    _text("answer_reason"),
+)
+
+# A run names its incident without a foreign key: what was run stays recorded whatever becomes of the incident.
+RUN = _table(
+    "run",
+    _text("id", primary_key=True),
+    _text("incident_id", index=True),
+    _text("kind"),
+    _text("action"),
+    sa.Column("parameters", sa.JSON, nullable=False),
+    sa.Column("hosts", sa.JSON, nullable=False),
+    #: Every signature that the incident had when the run was claimed: what the limit of attempts counts by.
+    sa.Column("signatures", sa.JSON, nullable=False),
+    _text("status"),
+    _moment("started"),
+    _moment("ended", nullable=True),
+    sa.Column("rc", sa.Integer),
+    _text("reason"),
+    sa.Column("pid", sa.Integer),
+    sa.Column("pid_start", sa.BigInteger),
+    sa.Column("slot_shut", sa.Boolean, nullable=False),
+)
+sa.Index("run_by_start", RUN.c.started)
+
+RUN_HOST = _table(
+    "run_host",
+    sa.Column("run_id", sa.ForeignKey("run.id"), primary_key=True),
+    _text("host", primary_key=True),
+    #: True while the run goes on or the host may still be at work: no other run may hold the host.
+    sa.Column("held", sa.Boolean, nullable=False),
+)
+sa.Index(
+    "one_run_a_host",
+    RUN_HOST.c.host,
+    unique=True,
+    sqlite_where=RUN_HOST.c.held,
+    postgresql_where=RUN_HOST.c.held,
+)
+sa.Index("run_by_host", RUN_HOST.c.host)
+
+EVENT = _table(
+    "event",
+    sa.Column("seq", sa.Integer, primary_key=True),
+    _moment("at"),
+    _text("kind"),
+    _text("incident_id"),
+    _text("host"),
+    _text("text"),
+    _text("actor"),
+    sa.Column("data", sa.JSON, nullable=False),
+    sqlite_autoincrement=True,
+)
+sa.Index("event_of_incident", EVENT.c.incident_id, EVENT.c.seq)
+
+SWITCH = _table(
+    "switch",
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    _text("actor"),
+    _text("reason"),
+    _moment("at"),
+)
+
+WORKER = _table("worker", _text("name", primary_key=True), _moment("seen"))
+
+#: The ledger is append-only: SQLite itself refuses to change or delete a line.
+for _verb in ("UPDATE", "DELETE"):
+    _trigger = sa.DDL(  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it without types
+        f"CREATE TRIGGER event_no_{_verb.lower()} BEFORE {_verb} ON event "
+        "BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END"
+    )
+    sa.event.listen(EVENT, "after_create", _trigger.execute_if(dialect="sqlite"))

@@ -1,0 +1,30 @@
+"""The store: ports.Store over SQLite."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from orchestrator.record.database import connect, utc_now
+from orchestrator.record.decisions import DecisionRecords
+from orchestrator.record.incidents import IncidentRecords
+from orchestrator.record.ledger import LedgerRecords
+from orchestrator.record.runs import RunRecords
+from orchestrator.record.statistics import CountRecords
+
+
+class SqlStore(IncidentRecords, DecisionRecords, RunRecords, LedgerRecords, CountRecords):
+    """Implements ports.Store; safe to share between threads, and its file between processes."""
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._database.close()
+
+
+def open_store(url: str, *, clock: Callable[[], datetime] = utc_now) -> SqlStore:
+    """Open, and make where there is none, the store at a SQLAlchemy URL such as sqlite:////path/healer.sqlite.
+
+    Raises ConfigError (not SQLite, something else's file, a newer version: nothing is touched),
+    StoreUnavailable, RecordError.
+    """
+    return SqlStore(connect(url), clock)
