@@ -76,9 +76,7 @@ HARMLESS = frozenset(
 )
 
 #: Harmless only when switched off: we speak no Kerberos and no host-based login.
-_HARMLESS_WHEN_OFF = frozenset(
-    {"gssapiauthentication", "gssapidelegatecredentials", "hostbasedauthentication"}
-)
+_HARMLESS_WHEN_OFF = frozenset({"gssapiauthentication", "gssapidelegatecredentials", "hostbasedauthentication"})
 
 _FLAGS_WITH_VALUE = frozenset("BbcDEeFIiJLlmOoPpQRSWw")
 _HARMLESS_FLAGS = frozenset("AaCkMnqTtvXxYy")
@@ -212,12 +210,20 @@ def known_hosts_file(connection: Connection, default: Path) -> Path:
 
 
 def known_hosts_name(connection: Connection) -> str:
-    """The name of a host's entry: its `HostKeyAlias`, else its address, as `[address]:port` off port 22."""
+    """The name of a host's entry in known_hosts, as ssh itself forms it.
+
+    Its `HostKeyAlias`, else its address, as `[address]:port` off port 22. Where the ssh config changes address
+    or port, give the connection with these replaced.
+    """
     alias = parse_ssh_arguments(connection.ssh_arguments).options.get("hostkeyalias")
+    return known_hosts_entry(connection.address, connection.port, alias)
+
+
+def known_hosts_entry(address: str, port: int, alias: str | None = None) -> str:
+    """The name of an entry; `alias` is a `HostKeyAlias` from arguments or ssh config."""
     if alias:
         return alias.lower()
-    address = connection.address.lower()
-    return address if connection.port == 22 else f"[{address}]:{connection.port}"
+    return address.lower() if port == 22 else f"[{address.lower()}]:{port}"
 
 
 def host_key_arguments(connection: Connection, default: Path) -> tuple[str, ...]:

@@ -79,9 +79,7 @@ def _address(known: Variables) -> str:
         return known.host
     address = known.text(name, "a host name or address")
     if not _ADDRESS_SHAPE.fullmatch(address):
-        known.wrong(
-            name, f"is {address!r}; accepted: a host name or address, without port, blank or leading -"
-        )
+        known.wrong(name, f"is {address!r}; accepted: a host name or address, without port, blank or leading -")
     return address
 
 

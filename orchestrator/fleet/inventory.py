@@ -113,8 +113,7 @@ class InventoryFleet:
             raise InventoryError(f"{'; '.join(problems[:_LISTED])}{more}. (Inventory {self._inventory}.)")
         if not hosts:
             raise InventoryError(
-                f"The inventory {self._inventory} lists no host. "
-                "Add one, such as `web1 ansible_host=192.0.2.10`."
+                f"The inventory {self._inventory} lists no host. Add one, such as `web1 ansible_host=192.0.2.10`."
             )
         return hosts
 

@@ -62,9 +62,7 @@ class Variables:
         if isinstance(value, int | float) and not isinstance(value, bool):
             value = str(value)
         if not isinstance(value, str) or not value:
-            self.wrong(
-                name, "has no usable value; accepted: a string that is not empty (its value is not shown)"
-            )
+            self.wrong(name, "has no usable value; accepted: a string that is not empty (its value is not shown)")
         return Secret(value)
 
     def flag(self, name: str) -> bool:
@@ -120,13 +118,9 @@ class Variables:
             for inner in value:
                 self._refuse_unresolved(name, inner)
         elif isinstance(value, str) and value.lstrip().startswith(_VAULT):
-            self.wrong(
-                name, "is still vault text: it was not decrypted (is it tagged !vault, not just pasted?)"
-            )
+            self.wrong(name, "is still vault text: it was not decrypted (is it tagged !vault, not just pasted?)")
         elif isinstance(value, str) and _TEMPLATE.search(value):
-            self.wrong(
-                name, "stays a template after Ansible resolved it (!unsafe, or from an untrusted source)"
-            )
+            self.wrong(name, "stays a template after Ansible resolved it (!unsafe, or from an untrusted source)")
 
 
 def _shown(value: Any) -> str:

@@ -86,9 +86,7 @@ def _load(cli: Any, source: str, failures: list[tuple[str, BaseException]]) -> t
         cli.setup_vault_secrets(loader, vault_ids=constants.DEFAULT_VAULT_IDENTITY_LIST, auto_prompt=False)
     )
     inventory = InventoryManager(loader=loader, sources=[source])
-    manager = VariableManager(
-        loader=loader, inventory=inventory, version_info=cli.version_info(gitinfo=False)
-    )
+    manager = VariableManager(loader=loader, inventory=inventory, version_info=cli.version_info(gitinfo=False))
     HostVars(inventory, manager, loader)  # binds itself: `hostvars[...]` works in templates
     magic = set(manager.get_vars())
     # Loading the classes makes their options known to the configuration.
