@@ -33,7 +33,7 @@ class Variables:
 
     def wrong(self, name: str, why: str) -> NoReturn:
         """Raise InventoryError: host, variable, why; never the value of a secret."""
-        raise InventoryError(f"{self.host}: {name} {why}.")
+        raise InventoryError(f"{self.host}: {name} {why}{'' if why.endswith('?') else '.'}")
 
     def has(self, name: str) -> bool:
         """Whether it is set; `ansible_host:` with nothing behind it is set, and wrong."""

@@ -48,8 +48,10 @@ def build_host(
         known.wrong("its name", "can't be used; accepted: letters, digits, `_ . : @ -`, the first no `-`")
     for variable in variables:
         if variable.startswith("healing_") and variable not in KNOWN:
-            near = get_close_matches(variable, KNOWN, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(KNOWN)}"
+            # Compared without the prefix that all of them share.
+            stems = [one.removeprefix("healing_") for one in KNOWN]
+            near = get_close_matches(variable.removeprefix("healing_"), stems, n=1)
+            hint = f"did you mean healing_{near[0]}?" if near else f"known: {', '.join(KNOWN)}"
             known.wrong(variable, f"is no variable of healing-bot; {hint}")
     return Host(
         name=name,
@@ -120,7 +122,7 @@ def _actions(known: Variables, actions: Collection[str] | None) -> frozenset[str
             known.wrong(variable, f"holds {name!r}; accepted: names as `healer actions` lists them")
         if actions is not None and name not in actions:
             near = get_close_matches(name, actions, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(sorted(actions))}"
+            hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(sorted(actions))}"
             known.wrong(variable, f"holds {name!r}, which is no action; {hint}")
     return frozenset(names)
 
