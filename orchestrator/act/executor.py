@@ -1,0 +1,299 @@
+"""Runs a playbook at most once, in a process that outlives us, and says how it ended.
+
+The order of things is what makes it safe: claim the run row, write both folders, start a supervisor that waits,
+record its pid, and only then say go. Whoever comes again for the same run finds its row and waits with it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import IO, Protocol, cast
+
+from orchestrator.act import processes, workspace
+from orchestrator.act.order import CANCEL, GO, PERMIT, Ended, Order
+from orchestrator.act.workspace import Workspace
+from orchestrator.domain.actions import Action
+from orchestrator.domain.hosts import Host
+from orchestrator.domain.ids import RunId, Signature
+from orchestrator.domain.runs import PlaybookJob, PlaybookResult, Run, RunStatus
+from orchestrator.errors import HealingError, InventoryError, RecordError
+from orchestrator.ports import Fleet, Probe
+from orchestrator.settings import HOME, Settings
+
+log = logging.getLogger(__name__)
+
+#: Seconds past a run's own limit in which its supervisor must have ended it; then it is asked, then killed.
+GRACE, ASKED, KILLED = 30.0, 10.0, 5.0
+#: Seconds that another execution of the same run may take between its row and its pid.
+START_SECONDS = 15.0
+#: Seconds after which a cut run's host is asked once more, right away, whether it is still at work.
+SETTLE_PAUSES = (1.0, 1.0)
+#: Seconds between two later questions: a host that is down takes as long as a connection attempt.
+SETTLE_AGAIN = 15.0
+_LOOK = 0.05
+
+
+class Runs(Protocol):
+    """What is needed of the store."""
+
+    def signatures(self, incident_id: str) -> frozenset[Signature]: ...
+    def claim(self, job: PlaybookJob, *, signatures: frozenset[Signature]) -> RunStatus | None: ...
+    def started(self, run_id: RunId, pid: int, pid_start: int) -> None: ...
+    def finish(self, result: PlaybookResult, *, slot_shut: bool) -> Run: ...
+    def open_slot(self, run_id: RunId) -> None: ...
+    def run(self, run_id: str) -> Run | None: ...
+
+
+class RunnerExecutor:
+    """The Executor over ansible-runner, in one supervisor process a run."""
+
+    def __init__(self, settings: Settings, store: Runs, probe: Probe, fleet: Fleet | None = None) -> None:
+        """`fleet` names the hosts of runs of an earlier process; without it their slots stay shut."""
+        self._settings = settings
+        self._store = store
+        self._probe = probe
+        self._fleet = fleet
+        #: Hosts of runs whose slot is shut, and when each run's hosts may be asked again.
+        self._shut: dict[str, tuple[Host, ...]] = {}
+        self._ask_after: dict[str, float] = {}
+
+    def execute(self, job: PlaybookJob, signatures: frozenset[Signature] | None = None) -> PlaybookResult:
+        """Start at most once by run id and wait for the end; called again for the same id: adopt and wait.
+
+        `signatures`: what the incident has shown so far; None: as the store knows it. A failed playbook, a
+        host that is busy and bytes that differ from `job.digest` are values. Raises RecordError,
+        CatalogError, InventoryError and StoreUnavailable, all before anything was started.
+        """
+        known = self._store.signatures(job.incident_id) if signatures is None else signatures
+        claim = self._store.claim(job, signatures=known)
+        if claim is RunStatus.BUSY:
+            names = ", ".join(host.name for host in job.hosts)
+            reason = f"Another run holds {names}; nothing was started."
+            return PlaybookResult(run_id=job.run_id, status=RunStatus.BUSY, reason=reason)
+        if claim is None:
+            return self._start(job)
+        return self._adopt(job)
+
+    def cancel(self, run_id: RunId) -> None:
+        """Ask the run to end; it is canceled once its result says so. Safe to call at any time."""
+        run = self._store.run(run_id)
+        space = Workspace.of(run_id, self._settings)
+        try:
+            (space.private / CANCEL).touch()
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise RecordError(f"The run {run_id} can't be told to end: {error}.") from error
+        if run is not None and run.pid is not None and run.pid_start is not None:
+            processes.send(run.pid, run.pid_start, signal.SIGTERM)
+
+    def digest(self, action: Action, parameters: Mapping[str, str], hosts: Sequence[Host]) -> str:
+        """What a verdict and an approval are bound to. Raises CatalogError, RecordError."""
+        return workspace.bound_digest(action.folder, action.role, action.id, parameters, hosts, self._settings)
+
+    def settle(self, run_id: str) -> bool:
+        """Open the slot of a cut run if nothing of it runs on any of its hosts; whether it is open.
+
+        For a sweep: it may be called often, but asks only every SETTLE_AGAIN seconds. A host that can't be
+        asked, or is unknown by now, keeps the slot shut.
+        """
+        now = time.monotonic()
+        if now < self._ask_after.get(run_id, 0.0):
+            return False
+        self._ask_after[run_id] = now + SETTLE_AGAIN
+        return self._settle(run_id)
+
+    def _settle(self, run_id: str) -> bool:
+        run = self._store.run(run_id)
+        if run is None or run.status is RunStatus.RUNNING:
+            return False
+        if run.slot_shut:
+            try:
+                hosts = self._shut.get(run_id) or tuple(self._host(name) for name in run.hosts)
+                if any(self._probe.running(host, run.id) for host in hosts):
+                    return False
+            except HealingError as error:
+                log.info("slot.shut run=%s: %s", run_id, error)
+                return False
+            self._store.open_slot(run.id)
+        self._shut.pop(run_id, None)
+        self._ask_after.pop(run_id, None)
+        return True
+
+    def _host(self, name: str) -> Host:
+        if self._fleet is None:
+            raise InventoryError(f"The host {name} is not known here, so its slot stays shut.")
+        return self._fleet.host(name)
+
+    # starting -------------------------------------------------------------------------------------
+
+    def _start(self, job: PlaybookJob) -> PlaybookResult:
+        try:
+            space, found = workspace.prepare(job, self._settings)
+        except HealingError as error:
+            self._not_started(job, str(error))
+            raise
+        if job.digest and found != job.digest:
+            return self._not_started(
+                job,
+                f"What would run differs from what was judged: {job.action}'s playbook, role, parameters or "
+                "host variables changed. Nothing was started.",
+                space,
+            )
+        try:
+            supervisor = self._spawn(space)
+        except OSError as error:
+            self._not_started(job, f"The run's process can't be started: {error}.", space)
+            raise RecordError(f"The run {job.run_id} can't be started: {error}. Nothing was changed.") from error
+        try:
+            pid_start = processes.start_time(supervisor.pid) or 0
+            self._store.started(job.run_id, supervisor.pid, pid_start)
+        except HealingError:
+            # Its standard input ends without the word, so it ends too.
+            supervisor.communicate()
+            self._not_started(job, "The run's process could not be recorded, so nothing was started.", space)
+            raise
+        self._go(supervisor)
+        self._wait(job, supervisor.pid, pid_start)
+        supervisor.wait()
+        return self._conclude(job, space)
+
+    @staticmethod
+    def _go(supervisor: subprocess.Popen[bytes]) -> None:
+        # Already dead: it leaves no result, which is all that matters from here on.
+        with contextlib.suppress(BrokenPipeError), cast(IO[bytes], supervisor.stdin) as word:
+            word.write(GO)
+
+    def _spawn(self, space: Workspace) -> subprocess.Popen[bytes]:
+        errors = os.open(space.artifacts / "supervisor.log", os.O_WRONLY | os.O_CREAT, 0o600)
+        try:
+            return subprocess.Popen(
+                [sys.executable, "-m", "orchestrator.act.supervisor", str(space.private)],
+                cwd=HOME,
+                env=dict(self._settings.child_environment),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
+                start_new_session=True,
+            )
+        finally:
+            os.close(errors)
+
+    def _not_started(self, job: PlaybookJob, reason: str, space: Workspace | None = None) -> PlaybookResult:
+        """Give the row back: nothing was changed."""
+        now = datetime.now(UTC)
+        result = PlaybookResult(run_id=job.run_id, status=RunStatus.REFUSED, reason=reason, started=now, ended=now)
+        ended = Ended(result=result, settled=True)
+        if space is not None:
+            space.discard()
+            self._record(ended, space)
+        return _as_recorded(ended, self._store.finish(result, slot_shut=False))
+
+    # waiting --------------------------------------------------------------------------------------
+
+    def _adopt(self, job: PlaybookJob) -> PlaybookResult:
+        """Wait for a run that was started before: here, by another thread, or before a crash."""
+        space = Workspace.of(job.run_id, self._settings)
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            run = self._store.run(job.run_id)
+            if run is None:
+                raise RecordError(f"The run {job.run_id} was claimed, but has no row. Nothing was started.")
+            if run.status is not RunStatus.RUNNING:
+                return _as_recorded(Ended.read(space.artifacts), run)
+            if run.pid is not None:
+                self._wait(job, run.pid, run.pid_start or 0)
+                return self._conclude(job, space)
+            if time.monotonic() > deadline and self._give_up(job, space):
+                return self._not_started(job, "It was cut before it was started; nothing was changed.")
+            time.sleep(_LOOK)
+
+    def _give_up(self, job: PlaybookJob, space: Workspace) -> bool:
+        """Make sure that a run without a pid never starts any more; False: it did meanwhile.
+
+        Its pid is recorded before its supervisor may go on, and that needs the file that is made here.
+        """
+        try:
+            space.private.mkdir(mode=0o700, parents=True, exist_ok=True)
+            (space.private / PERMIT).touch(exist_ok=False)
+        except FileExistsError:
+            log.debug("run.permit run=%s is taken", job.run_id)
+        except OSError as error:
+            raise RecordError(f"The run {job.run_id} can't be given up: {error}. It is left as it is.") from error
+        run = self._store.run(job.run_id)
+        if run is None or run.pid is not None:
+            return False
+        for path in space.private.iterdir():
+            if path.name != PERMIT:
+                shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+        return True
+
+    def _wait(self, job: PlaybookJob, pid: int, pid_start: int) -> None:
+        """Until the supervisor is gone. It ends a run by itself; one that hangs is asked, then killed."""
+        if processes.wait_gone(pid, pid_start, job.run_timeout + GRACE):
+            return
+        log.warning("run.overdue run=%s pid=%s", job.run_id, pid)
+        processes.send(pid, pid_start, signal.SIGTERM)
+        if not processes.wait_gone(pid, pid_start, ASKED):
+            processes.send(pid, pid_start, signal.SIGKILL)
+            processes.wait_gone(pid, pid_start, KILLED)
+
+    def _conclude(self, job: PlaybookJob, space: Workspace) -> PlaybookResult:
+        """The result that the supervisor left, else UNKNOWN; in the row, and the slot shut where it must be."""
+        ended = Ended.read(space.artifacts)
+        if ended is None:
+            ended = self._cut(job, space)
+        run = self._store.finish(ended.result, slot_shut=not ended.settled)
+        if run.slot_shut:
+            self._shut[run.id] = job.hosts
+            for pause in (0.0, *SETTLE_PAUSES):
+                time.sleep(pause)
+                if self._settle(run.id):
+                    break
+        return _as_recorded(ended, run)
+
+    def _cut(self, job: PlaybookJob, space: Workspace) -> Ended:
+        """The supervisor died: end on this machine what it could not, and say that nothing is known."""
+        left = processes.kill_all(lambda: processes.marked(space.marker), KILLED)
+        with contextlib.suppress(OSError, ValueError, TypeError):
+            order = Order.read(space.private)
+            if order.control_dir_private:
+                shutil.rmtree(order.control_dir, ignore_errors=True)
+        space.discard()
+        reason = "The run's process ended without a result, so how far the playbook came is unknown."
+        if left:
+            reason += f" Still alive on the controller: {', '.join(map(str, sorted(left)))}."
+        result = PlaybookResult(run_id=job.run_id, status=RunStatus.UNKNOWN, reason=reason, ended=datetime.now(UTC))
+        ended = Ended(result=result, settled=False)
+        self._record(ended, space)
+        return ended
+
+    @staticmethod
+    def _record(ended: Ended, space: Workspace) -> None:
+        """Beside the row, which is what counts."""
+        try:
+            ended.write(space.artifacts)
+        except OSError as error:
+            log.warning("run.result run=%s can't be written: %s", ended.result.run_id, error)
+
+
+def _as_recorded(ended: Ended | None, run: Run) -> PlaybookResult:
+    """The row that stands, which another execution may have written; with what only the result knows."""
+    return PlaybookResult(
+        run_id=run.id,
+        status=run.status,
+        rc=run.rc,
+        reason=run.reason,
+        changed=ended.result.changed if ended is not None else False,
+        started=run.started,
+        ended=run.ended,
+    )

@@ -1,0 +1,117 @@
+"""What the executor hands to a run's supervisor, and what it gets back: two small files."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from orchestrator.domain.ids import RunId
+from orchestrator.domain.runs import PlaybookResult, RunKind, RunStatus
+
+#: Files of the private directory.
+JOB, PERMIT, CANCEL = "job.json", "permit", "cancel"
+#: The last file of a run's artifacts: where it stands, all others do.
+RESULT = "result.json"
+#: What the executor writes to the supervisor's standard input once the run's pid is recorded.
+GO = b"go\n"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Order:
+    """Everything that the supervisor needs; job.json holds it, mode 0600, for the run's time alone."""
+
+    run_id: str
+    kind: str
+    #: Names of exactly the hosts that must be processed.
+    hosts: tuple[str, ...]
+    #: File name inside the private project folder.
+    playbook: str
+    #: Seconds.
+    run_timeout: int
+    artifacts: str
+    #: Folder of ssh's control sockets, and whether it is this run's alone and goes with it.
+    control_dir: str
+    control_dir_private: bool
+    #: The playbook's environment: the allowlisted one and Ansible's settings.
+    environment: Mapping[str, str]
+    #: Never to be written anywhere.
+    secrets: tuple[str, ...]
+
+    def write(self, folder: Path) -> None:
+        """Raises OSError."""
+        write_json(folder / JOB, asdict(self))
+
+    @classmethod
+    def read(cls, folder: Path) -> Order:
+        """Raises OSError, ValueError."""
+        data = json.loads((folder / JOB).read_text(encoding="utf-8"))
+        return cls(**(data | {"hosts": tuple(data["hosts"]), "secrets": tuple(data["secrets"])}))
+
+    @property
+    def run_kind(self) -> RunKind:
+        """What the run is for."""
+        return RunKind(self.kind)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ended:
+    """A result with what only the run's own process could know."""
+
+    result: PlaybookResult
+    #: False: the host may still be at work.
+    settled: bool
+
+    def write(self, artifacts: Path) -> None:
+        """Raises OSError."""
+        result = self.result
+        data = {
+            "run_id": result.run_id,
+            "status": result.status,
+            "rc": result.rc,
+            "reason": result.reason,
+            "changed": result.changed,
+            "settled": self.settled,
+            "started": result.started.isoformat() if result.started else None,
+            "ended": result.ended.isoformat() if result.ended else None,
+        }
+        write_json(artifacts / RESULT, data)
+
+    @classmethod
+    def read(cls, artifacts: Path) -> Ended | None:
+        """None where there is no result, or none that can be understood."""
+        try:
+            data = json.loads((artifacts / RESULT).read_text(encoding="utf-8"))
+            result = PlaybookResult(
+                run_id=RunId(str(data["run_id"])),
+                status=RunStatus(data["status"]),
+                rc=data["rc"],
+                reason=str(data["reason"]),
+                changed=data["changed"] is True,
+                started=datetime.fromisoformat(data["started"]) if data["started"] else None,
+                ended=datetime.fromisoformat(data["ended"]) if data["ended"] else None,
+            )
+            return cls(result=result, settled=data["settled"] is True)
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write aside, flush to the disk, put in place. Raises OSError."""
+    write_text(path, json.dumps(data, indent=1, ensure_ascii=False, default=str) + "\n")
+
+
+def write_text(path: Path, text: str, *, flush: bool = True) -> None:
+    """Write aside, flush to the disk, put in place: readable by the owner alone. Raises OSError."""
+    draft = path.with_name(f".{path.name}.part")
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "w", encoding="utf-8", errors="surrogateescape") as file:
+        file.write(text)
+        if flush:
+            file.flush()
+            os.fsync(file.fileno())
+    draft.replace(path)

@@ -1,0 +1,206 @@
+"""One process for one run: `python -m orchestrator.act.supervisor RUN_DIR`.
+
+Detached from whoever started it: an orchestrator may die at any instant and finds the run again by its pid.
+Enforces the time limit and cancel, and leaves neither a process nor the private folder behind. Waits for GO on
+standard input before it starts anything: no record of its pid, no playbook.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import signal
+import sys
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import ansible_runner.runner
+from ansible_runner.config.runner import RunnerConfig
+
+from orchestrator.act import outcome, processes
+from orchestrator.act.order import CANCEL, GO, PERMIT, Ended, Order
+from orchestrator.act.recorder import Recorder
+from orchestrator.domain.ids import RunId
+from orchestrator.domain.runs import PlaybookResult, RunStatus
+
+#: Seconds between two looks at limit and cancel while a playbook is silent.
+LOOK = 0.2
+#: Seconds in which killed processes must be gone.
+KILL_SECONDS = 5.0
+#: What ansible-runner itself puts into the environment. Nothing else of what it collects is let through.
+RUNNER_KEYS = frozenset(
+    {
+        "ANSIBLE_CALLBACK_PLUGINS",
+        "ANSIBLE_RETRY_FILES_ENABLED",
+        "ANSIBLE_STDOUT_CALLBACK",
+        "AWX_ISOLATED_DATA_DIR",
+        "RUNNER_OMIT_EVENTS",
+        "RUNNER_ONLY_FAILED_EVENTS",
+    }
+)
+
+
+class Watch:
+    """Says when a run must end, and ends it: every process below this one."""
+
+    def __init__(self, cancel_file: Path) -> None:
+        self._cancel_file = cancel_file
+        self._deadline = math.inf
+        self.canceled = False
+        self.timed_out = False
+
+    def start(self, seconds: float) -> None:
+        """The time limit counts from here."""
+        self._deadline = time.monotonic() + seconds
+
+    def signalled(self, number: int, frame: FrameType | None) -> None:
+        """SIGTERM is cancel."""
+        self.canceled = True
+
+    def over(self) -> bool:
+        """ansible-runner's cancel callback; kills by itself, for a group kill misses Ansible's workers."""
+        if not self.timed_out:
+            self.canceled = self.canceled or self._cancel_file.exists()
+            self.timed_out = not self.canceled and time.monotonic() > self._deadline
+        if self.canceled or self.timed_out:
+            kill_descendants()
+            return True
+        return False
+
+
+def kill_descendants() -> set[int]:
+    """Kill everything below this process; what could not be killed."""
+    return processes.kill_all(lambda: processes.descendants(os.getpid()), KILL_SECONDS)
+
+
+def main(folder: Path) -> int:
+    """Supervise the run of this private folder. 0: result.json says how it ended; 1: nothing was started."""
+    os.umask(0o077)
+    processes.become_subreaper()
+    try:
+        order = Order.read(folder)
+        watch = Watch(folder / CANCEL)
+        signal.signal(signal.SIGTERM, watch.signalled)
+        if sys.stdin.buffer.readline() != GO or not take_permit(folder):
+            return 1
+        supervise(folder, order, watch)
+        return 0
+    finally:
+        if folder.exists():
+            kill_descendants()
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def take_permit(folder: Path) -> bool:
+    """Only one may make this file: this process, which then starts, or whoever gave the run up."""
+    try:
+        (folder / PERMIT).touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
+
+
+def supervise(folder: Path, order: Order, watch: Watch) -> None:
+    """Run the playbook to its end, record it, remove the private folder; result.json comes last."""
+    started = datetime.now(UTC)
+    artifacts = Path(order.artifacts)
+    recorder = Recorder(artifacts, order.secrets)
+    watch.start(order.run_timeout)
+    if watch.over():
+        rc, judged = None, outcome.Outcome(status=RunStatus.CANCELED, reason="Canceled before it was started")
+    else:
+        rc = play(folder, order, watch, recorder)
+        recorder.close()
+        ending = outcome.Ending(rc=rc, timed_out=watch.timed_out, canceled=watch.canceled)
+        judged = outcome.judge(order.run_kind, order.hosts, recorder.events, ending)
+    judged = clean_up(folder, order, judged)
+    recorder.write("rc", f"{rc}\n")
+    recorder.write("status", f"{judged.status}\n")
+    if recorder.problem:
+        # Nobody may rely on a run that is not on record: look at the host again.
+        reason = f"The record is incomplete: {recorder.problem}. Before that: {judged.status} {judged.reason}"
+        judged = replace(judged, status=RunStatus.UNKNOWN, settled=False, reason=reason.strip())
+    result = PlaybookResult(
+        run_id=RunId(order.run_id),
+        status=judged.status,
+        rc=rc,
+        reason=recorder.blacken(judged.reason),
+        changed=judged.changed,
+        started=started,
+        ended=datetime.now(UTC),
+    )
+    Ended(result=result, settled=judged.settled).write(artifacts)
+
+
+def play(folder: Path, order: Order, watch: Watch, recorder: Recorder) -> int | None:
+    """One ansible-runner execution; its return code, None where the playbook was cut."""
+    config = runner_config(folder, order)
+    bind_child_to_us()
+    runner = ansible_runner.runner.Runner(config=config, cancel_callback=watch.over, event_handler=recorder.event)
+    runner.run()
+    for name in ("stdout", "stderr", "command"):
+        recorder.keep(Path(config.artifact_dir) / name, name)
+    # Killed by a signal: there is no exit status, and the runner's own rc file would hold the word None.
+    return runner.rc if isinstance(runner.rc, int) else None
+
+
+def runner_config(folder: Path, order: Order) -> RunnerConfig:
+    """ansible-runner's settings, with a command that needs no PATH and an environment that is allowlisted.
+
+    ansible-runner writes the environment into a file, and begins it with all of its own process'.
+    """
+    config = RunnerConfig(
+        private_data_dir=str(folder),
+        ident=order.run_id,
+        playbook=order.playbook,
+        inventory=str(folder / "inventory" / "hosts.yml"),
+        envvars=dict(order.environment),
+        settings={"pexpect_timeout": LOOK},
+        fact_cache_type="memory",
+        quiet=True,
+    )
+    config.prepare()
+    # -P: the project folder is the working directory, and no file in it may stand in for a Python module.
+    config.command[:1] = [sys.executable, "-P", "-m", "ansible.cli.playbook"]
+    allowed = RUNNER_KEYS | order.environment.keys()
+    config.env = {key: value for key, value in config.env.items() if key in allowed}
+    return config
+
+
+def bind_child_to_us() -> None:
+    """The playbook ends with this process, even where that is killed; and its end is not waited for twice."""
+    pexpect: Any = ansible_runner.runner.pexpect
+    spawn = pexpect.spawn
+    here = os.getpid()
+
+    def bound(*arguments: Any, **options: Any) -> Any:
+        child = spawn(*arguments, preexec_fn=lambda: processes.die_with(here), **options)
+        # The default is a sleep of 0.1 s after the playbook has ended.
+        child.ptyproc.delayafterclose = 0
+        return child
+
+    pexpect.spawn = bound
+
+
+def clean_up(folder: Path, order: Order, judged: outcome.Outcome) -> outcome.Outcome:
+    """Leave nothing behind. After a run that ended by itself, kept ssh connections may stay for the next."""
+    left: set[int] = set()
+    if not judged.settled or judged.status is RunStatus.UNKNOWN:
+        left = kill_descendants()
+    if order.control_dir_private:
+        processes.kill_all(lambda: processes.named("ssh", processes.descendants(os.getpid())), KILL_SECONDS)
+        shutil.rmtree(order.control_dir, ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    if not left:
+        return judged
+    pids = ", ".join(str(pid) for pid in sorted(left))
+    return replace(judged, settled=False, reason=f"{judged.reason}; still alive on the controller: {pids}")
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))
