@@ -102,16 +102,18 @@ def _load(cli: Any, source: str, failures: list[tuple[str, BaseException]]) -> t
     return list(inventory.get_hosts("all")), variables
 
 
-def _configured(known: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+def _configured(known: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """What ansible.cfg or ANSIBLE_* say where no variable does."""
     from ansible import constants
 
     for plugin_type, plugin, option, variable in _BEHIND:
-        value, origin = constants.config.get_config_value_and_origin(
-            option, plugin_type=plugin_type or None, plugin_name=plugin or None, variables=known
-        )
-        from_variable = str(origin).startswith("var:")
-        if origin != "default" and not from_variable and value is not None and variable not in known:
+        where = {"plugin_type": plugin_type or None}
+        defined = constants.config.get_configuration_definitions(name=plugin or None, **where)[option]
+        names = {variable, *(alias["name"] for alias in defined.get("vars", ()))}
+        if names & known.keys():
+            continue
+        value, origin = constants.config.get_config_value_and_origin(option, plugin_name=plugin or None, **where)
+        if origin != "default" and value is not None:
             yield variable, value
 
 
