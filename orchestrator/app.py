@@ -51,7 +51,7 @@ def open_record(loaded: Settings) -> Store:
 
 def fleet(loaded: Settings) -> InventoryFleet:
     """The inventory. Raises InventoryError when hosts are first asked for."""
-    return InventoryFleet(loaded.inventory, loaded.child_environment)
+    return InventoryFleet(loaded.inventory, loaded.fleet_environment)
 
 
 def chooser(loaded: Settings) -> Chooser:
@@ -103,7 +103,7 @@ def worker(loaded: Settings) -> Worker:
     actions = catalog.load(loaded.playbooks_dir, loaded.roles_dir)
     connections = Connections(loaded)
     probe = SshProbe(connections)
-    executor = RunnerExecutor(loaded, store, probe)
+    executor = RunnerExecutor(loaded, store, probe, hosts)
     held: dict[str, Any] = {}
     engine = DurableEngine(
         loaded.engine_url,
@@ -225,7 +225,7 @@ def cancel_runs(loaded: Settings) -> list[str]:
     from orchestrator.collect.probe import SshProbe
 
     store, connections = open_record(loaded), Connections(loaded)
-    executor = RunnerExecutor(loaded, store, SshProbe(connections))
+    executor = RunnerExecutor(loaded, store, SshProbe(connections), fleet(loaded))
     running = [run for run in store.runs(limit=1000) if run.ended is None]
     for run in running:
         executor.cancel(run.id)
@@ -239,7 +239,17 @@ def scan_keys(loaded: Settings, names: Sequence[str]) -> list[tuple[Host, tuple[
 
     known = fleet(loaded)
     hosts = [known.host(name) for name in names] if names else list(known.hosts())
-    return [(host, trust.scan(host, loaded.known_hosts)) for host in hosts if host.connection.kind == "ssh"]
+
+    def shown(host: Host) -> tuple[ScannedKey, ...]:
+        return trust.scan(
+            host,
+            loaded.known_hosts,
+            ssh_config=loaded.ssh_config,
+            environment=loaded.child_environment,
+            timeout=loaded.connect_timeout_seconds,
+        )
+
+    return [(host, shown(host)) for host in hosts if host.connection.kind == "ssh"]
 
 
 def enrol_keys(loaded: Settings, host: Host, keys: Sequence[ScannedKey], *, replace: bool) -> None:

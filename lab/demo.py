@@ -1,0 +1,276 @@
+"""`make demo`: boot three real hosts, break them as production breaks, and heal them while one watches.
+
+Exit code 0 only if every fault ended as it should and nothing else was done to any host.
+"""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from lab.fleet import Lab, LabError
+from rich.console import Console
+from rich.table import Table
+
+from orchestrator import app as wiring
+from orchestrator.domain.incidents import FINAL, Incident, IncidentState
+from orchestrator.domain.runs import RunKind
+from orchestrator.domain.verdicts import Answer
+from orchestrator.errors import HealingError
+from orchestrator.ports import Event, Store
+
+LAB = "demo"
+HOLD_SECONDS = 5
+#: Seconds. The slowest healing takes about ten; a minute says that something is wrong.
+PATIENCE = 60.0
+
+VARIABLES = {"healing_mode": "auto", "healing_hold_seconds": HOLD_SECONDS}
+HOST_VARIABLES = {"web3": {"healing_mode": "propose"}}
+
+#: The ledger's events that are shown, and what each is called here.
+STAGES = {
+    "incident.opened": "detected",
+    "decision.made": "decided",
+    "verdict.given": "judged",
+    "approval.asked": "asks",
+    "approval.approved": "approved",
+    "run.ended": "ran",
+    "healing.note": "note",
+    "incident.verified": "verified",
+    "incident.healed": "healed",
+    "incident.already_well": "well",
+    "incident.escalated": "told",
+    "incident.expired": "expired",
+    "incident.noise": "noise",
+}
+
+
+@dataclass
+class Expected:
+    """One fault and how it must end."""
+
+    host: str
+    fault: str
+    what: str
+    #: The action that must heal it; '' where nothing may act.
+    action: str
+    broken_at: float = 0.0
+    incident: Incident | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def end(self) -> IncidentState:
+        return IncidentState.HEALED if self.action else IncidentState.ESCALATED
+
+    @property
+    def met(self) -> bool:
+        return self.incident is not None and self.incident.state is self.end
+
+
+def faults() -> list[Expected]:
+    """Three hosts, three kinds of trouble, and one error that must not be acted on."""
+    return [
+        Expected("web1", "nginx-killed", "a service is killed", "restart_service"),
+        Expected("web2", "disk-full-rotated", "old logs fill a file system", "free_disk_space"),
+        Expected("web3", "unit-noexec", "a script lost its execute bit", "fix_permissions"),
+        Expected("web1", "cert-expired", "a certificate has expired", ""),
+    ]
+
+
+class Demo:
+    """One showing, with its own store; fleet and store are kept."""
+
+    def __init__(self, root: Path) -> None:
+        self.console = Console(highlight=False, soft_wrap=True)
+        self.root = root
+        self.folder = root / ".lab" / "demo-healing"
+        self.lab = Lab(LAB, root / ".lab")
+        self.expected = faults()
+        self.config = self.folder / "healer.toml"
+        self.healer = Path(sys.executable).parent / "healer"
+        self.began = time.monotonic()
+
+    def say(self, text: str) -> None:
+        self.console.print(f"[dim]{time.monotonic() - self.began:6.1f} s[/dim]  ", end="")
+        self.console.print(text, markup=False)
+
+    def run(self) -> int:
+        """The whole showing; returns the exit code."""
+        self.say("three real hosts (systemd, journald, sshd, nginx) in containers ...")
+        self.lab.up(3, variables=VARIABLES, host_variables=HOST_VARIABLES)
+        self.say("web1 and web2: healing_mode auto, set in the demo's inventory. web3: propose, it asks first.")
+        self.say(f"hold time {HOLD_SECONDS} s here (30 s by default): an error must stay silent that long.")
+        if self.folder.exists():
+            shutil.rmtree(self.folder)
+        self.folder.mkdir(mode=0o700, parents=True)
+        self.config.write_text(
+            f'inventory = "{self.lab.inventory}"\nstate_dir = "state"\nknown_hosts = "{self.lab.known_hosts}"\n',
+            encoding="utf-8",
+        )
+        with self.serving():
+            store = wiring.open_record(wiring.settings(self.config))
+            after = max((event.seq for event in store.events(limit=1_000_000)), default=0)
+            self.break_all()
+            self.watch(store, after)
+            return self.summary(store)
+
+    @contextmanager
+    def serving(self) -> Iterator[None]:
+        """`healer serve` as a process of its own, ended at the end."""
+        with (self.folder / "serve.log").open("wb") as log:
+            process = subprocess.Popen(
+                [self.healer, "--config", self.config, "serve"],
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+            )
+            try:
+                self.wait_until_read(process)
+                yield
+            finally:
+                process.send_signal(signal.SIGTERM)
+                try:
+                    process.wait(timeout=20)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+
+    def wait_until_read(self, process: subprocess.Popen[bytes]) -> None:
+        log = self.folder / "serve.log"
+        deadline = time.monotonic() + 30
+        while "http://" not in log.read_text(encoding="utf-8", errors="replace"):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise LabError(f"healer serve did not start:\n{log.read_text(encoding='utf-8', errors='replace')}")
+            time.sleep(0.1)
+        self.say("healer serve follows three journals; REST on the loopback address. Now break things:")
+
+    def break_all(self) -> None:
+        def one(expected: Expected) -> None:
+            self.lab.break_(expected.fault, expected.host)
+            expected.broken_at = time.monotonic()
+
+        # A host's faults go one after the other: they share its systemd.
+        hosts = {expected.host for expected in self.expected}
+        with ThreadPoolExecutor(len(hosts)) as pool:
+            list(
+                pool.map(
+                    lambda host: [one(item) for item in self.expected if item.host == host],
+                    sorted(hosts),
+                )
+            )
+        for expected in self.expected:
+            self.say(f"{expected.host}: {expected.what} ({expected.fault})")
+
+    def watch(self, store: Store, after: int) -> None:
+        """Print each step as it happens, answer the one question, until all is decided."""
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            for event in store.events(after=after):
+                after = event.seq
+                self.show(event)
+            self.match(store)
+            for approval in store.approvals((Answer.PENDING,)):
+                self.approve(approval.id, approval.host)
+            if all(one.incident is not None and one.incident.state in FINAL for one in self.expected):
+                break
+            time.sleep(0.1)
+        for event in store.events(after=after):
+            self.show(event)
+
+    def show(self, event: Event) -> None:
+        if not event.incident_id or event.kind not in STAGES:
+            return
+        self.say(f"{event.host}  {STAGES[event.kind]:<9} {event.text[:150]}")
+
+    def approve(self, approval_id: str, host: str) -> None:
+        reason = "the demo's operator has looked at it"
+        self.say(f"{host}  $ healer approvals approve {approval_id} --reason '{reason}'")
+        subprocess.run(
+            [self.healer, "--config", self.config, "approvals", "approve", approval_id, "--reason", reason],
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+
+    def match(self, store: Store) -> None:
+        """Which incident belongs to which fault: by host and by the action that was picked."""
+        for incident in store.incidents(limit=100):
+            decision = store.decision(incident.id)
+            if decision is None:
+                continue
+            for expected in self.expected:
+                picked = decision.action if decision.acts else ""
+                if expected.host == incident.host and expected.action == picked:
+                    expected.incident = incident
+                    expected.seconds.setdefault("detected", self.since(expected, incident.first_seen))
+                    if incident.state in (IncidentState.VERIFIED, IncidentState.HEALED):
+                        expected.seconds.setdefault("verified", time.monotonic() - expected.broken_at)
+                    if incident.state in FINAL:
+                        expected.seconds.setdefault("ended", time.monotonic() - expected.broken_at)
+
+    @staticmethod
+    def since(expected: Expected, moment: datetime) -> float:
+        return max(0.0, time.monotonic() - expected.broken_at - (time.time() - moment.timestamp()))
+
+    def summary(self, store: Store) -> int:
+        """The table, what was not expected, and how to look further."""
+        table = Table("host", "what broke", "wanted", "became", "verified", "ended", "", box=None, pad_edge=False)
+        for one in self.expected:
+            became = one.incident.state if one.incident else "not seen"
+            wanted = one.action or "a person is told"
+            table.add_row(
+                one.host,
+                one.what,
+                wanted,
+                became,
+                f"{one.seconds['verified']:.1f} s" if "verified" in one.seconds else "",
+                f"{one.seconds['ended']:.1f} s" if "ended" in one.seconds else "",
+                "[green]as it should be[/green]" if one.met else "[red]NOT as it should be[/red]",
+            )
+        self.console.print()
+        self.console.print(table)
+        acts = [run for run in store.runs(limit=1000) if run.kind is RunKind.ACT]
+        wanted_acts = sorted((one.host, one.action) for one in self.expected if one.action)
+        surprise = sorted((run.hosts[0], run.action) for run in acts) != wanted_acts
+        if surprise:
+            self.say(f"NOT as it should be: these acts ran: {[(run.hosts, run.action) for run in acts]}")
+        good = all(one.met for one in self.expected) and not surprise
+        relative = self.config.relative_to(self.root)
+        self.console.print(
+            f"""
+Artifacts of each run: {(self.folder / "state" / "artifacts").relative_to(self.root)}
+The fleet and the store are kept. Look further:
+  .venv/bin/healer -c {relative} incidents list
+  .venv/bin/healer -c {relative} runs list
+  .venv/bin/healer -c {relative} serve          and in another terminal:
+  .venv/bin/healer lab break nginx-killed web1 --name {LAB}
+Clean up:
+  .venv/bin/healer lab down --name {LAB}
+""",
+            markup=False,
+        )
+        if not good:
+            self.console.print(f"The demo did NOT end as it should. Log: {self.folder / 'serve.log'}", style="red")
+        return 0 if good else 1
+
+
+def main() -> int:
+    """Run the demo from the checkout."""
+    demo = Demo(Path(__file__).resolve().parent.parent)
+    try:
+        return demo.run()
+    except (LabError, HealingError, subprocess.CalledProcessError) as error:
+        demo.console.print(f"demo: {error}", style="red", markup=False)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
