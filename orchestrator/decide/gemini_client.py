@@ -1,0 +1,214 @@
+"""The one door to google.genai: one request, one text back, every foreign error translated.
+
+Importing this costs about a second and 60 MB, so orchestrator/decide/gemini.py does it when first asked.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from math import ceil
+from typing import Any
+
+import httpx2
+from google import genai
+from google.genai import errors, types
+
+from orchestrator.decide.busy import ModelBusy
+from orchestrator.decide.prompt import Shown
+from orchestrator.decide.redact import redact
+from orchestrator.domain.hosts import Secret
+from orchestrator.errors import BadReply, ModelTimeout, ModelUnavailable
+
+#: Bytes of an HTTP answer. A real one has about 1 kB.
+BODY_MAX = 256 * 1024
+#: A whole answer takes about 100 tokens.
+_TOKENS = 512
+#: Where a model can't be kept from thinking, its thoughts come out of the same budget.
+_TOKENS_WITH_THOUGHTS = 4096
+_KEY = re.compile(r"[!-~]+", re.ASCII)
+#: Named here, so that no variable of the environment sends logs and key elsewhere.
+_BASE_URL = "https://generativelanguage.googleapis.com/"
+#: The service refuses a deadline below this ("Minimum allowed deadline is 10s"); ours is kept on this side.
+_SERVER_DEADLINE_MIN = 10
+#: Worth another try, within the time that is left.
+_PASSING = frozenset({408, 429, 500, 502, 503, 504})
+#: What the client raises on an answer that is no answer of the API: it reads the body without checking it.
+_UNREADABLE = (ValueError, TypeError, AttributeError, KeyError, IndexError, RecursionError)
+
+
+class GeminiClient:
+    """Talks to one endpoint with one key. Safe to use from several threads."""
+
+    def __init__(self, *, api_key: Secret, base_url: str) -> None:
+        self._key = api_key.strip()
+        # Checked here: the HTTP client would quote an ill-formed header, and with it the key, in its error.
+        if not _KEY.fullmatch(self._key):
+            raise ModelUnavailable("The Gemini API key holds characters that no key has. Check the API key.")
+        # An own HTTP client: no redirects (they would carry key and logs to another host), bounded answers,
+        # and errors of one known library whatever the environment asks google.genai to use.
+        self._http = httpx2.Client(follow_redirects=False, event_hooks={"response": [_bound]})
+        self._client = genai.Client(
+            api_key=self._key,
+            vertexai=False,
+            http_options=types.HttpOptions(base_url=base_url or _BASE_URL, httpx_client=self._http),
+        )
+
+    def close(self) -> None:
+        """Drop connections."""
+        self._http.close()
+
+    def ask(self, shown: Shown, *, model: str, seconds: float) -> str:
+        """The text that the model answered, not yet checked.
+
+        `seconds` bounds connect and each read; the caller bounds the whole. Raises ModelBusy where another try
+        may help, ModelTimeout, ModelUnavailable, BadReply. Causes are cut off (`from None`): they carry the
+        request, and with it the key.
+        """
+        try:
+            response = self._client.models.generate_content(
+                model=model, contents=shown.text, config=_config(shown, model, seconds)
+            )
+            return _text(response)
+        except errors.APIError as error:
+            raise self._refusal(error, model) from None
+        except httpx2.TimeoutException:
+            raise ModelTimeout(f"Gemini did not answer within {seconds:.0f} s. Nothing was done.") from None
+        except httpx2.TransportError as error:
+            # Refused, no route, no name, cut off: another try may find it back.
+            raise ModelBusy(f"Gemini could not be reached: {self._clean(str(error))}. Nothing was done.") from None
+        except httpx2.InvalidURL:
+            raise ModelUnavailable("gemini_base_url is no address that can be asked. Correct it.") from None
+        except httpx2.HTTPError as error:
+            said = self._clean(str(error))
+            raise BadReply(f"Gemini's answer can't be read: {said}. A person must look.") from None
+        except _UNREADABLE as error:
+            raise BadReply(f"Gemini's answer can't be read ({type(error).__name__}). A person must look.") from None
+
+    def _refusal(self, error: errors.APIError, model: str) -> ModelUnavailable:
+        status = f"{error.code}: {self._clean(error.message if isinstance(error.message, str) else '')}"
+        if error.code in _PASSING:
+            return ModelBusy(
+                f"Gemini is busy or failing ({status}). Nothing was done.", retry_after=_retry_after(error)
+            )
+        if error.code in (400, 401, 403):
+            return ModelUnavailable(f"Gemini refused us ({status}). Check the API key and gemini_model={model!r}.")
+        if error.code == 404:
+            return ModelUnavailable(f"Gemini knows no model {model!r} ({status}). Check gemini_model.")
+        return ModelUnavailable(f"Gemini refused the request ({status}). Check gemini_base_url.")
+
+    def _clean(self, foreign: str) -> str:
+        """A foreign text for a person. A hostile or clumsy endpoint may send back what it was sent."""
+        return _said(redact(foreign.replace(self._key, "[key]")).rstrip("."))
+
+
+def _config(shown: Shown, model: str, seconds: float) -> types.GenerateContentConfig:
+    thinking, tokens = _thinking(model)
+    return types.GenerateContentConfig(
+        system_instruction=shown.system,
+        temperature=0,
+        candidate_count=1,
+        max_output_tokens=tokens,
+        response_mime_type="application/json",
+        response_schema=shown.schema,
+        thinking_config=thinking,
+        automatic_function_calling=types.AutomaticFunctionCallingConfig(disable=True),
+        http_options=types.HttpOptions(
+            timeout=max(1, int(seconds * 1000)),
+            headers={"X-Server-Timeout": str(max(_SERVER_DEADLINE_MIN, ceil(seconds)))},
+        ),
+    )
+
+
+def _thinking(model: str) -> tuple[types.ThinkingConfig | None, int]:
+    """As little thinking as the model allows; older models refuse the very field."""
+    name = model.removeprefix("models/")
+    if name.startswith("gemini-2.5-flash"):
+        return types.ThinkingConfig(thinking_budget=0), _TOKENS
+    if name.startswith("gemini-2.5"):
+        return types.ThinkingConfig(thinking_budget=128), _TOKENS_WITH_THOUGHTS
+    if name.startswith(("gemini-1", "gemini-2")):
+        return None, _TOKENS
+    if name.startswith("gemini-3"):
+        return types.ThinkingConfig(thinking_level=types.ThinkingLevel.LOW), _TOKENS_WITH_THOUGHTS
+    return None, _TOKENS_WITH_THOUGHTS
+
+
+def _text(response: types.GenerateContentResponse) -> str:
+    """The text of a complete answer. Raises BadReply for one that is missing, cut or of another kind."""
+    feedback = response.prompt_feedback
+    if feedback and feedback.block_reason:
+        raise BadReply(f"Gemini blocked the question ({_said(feedback.block_reason)}). A person must look.")
+    if not response.candidates:
+        raise BadReply("Gemini gave no answer. A person must look.")
+    if len(response.candidates) > 1:
+        raise BadReply(f"Gemini gave {len(response.candidates)} answers instead of one. A person must look.")
+    candidate = response.candidates[0]
+    if candidate.finish_reason != types.FinishReason.STOP:
+        reason = _said(candidate.finish_reason or "no reason given")
+        raise BadReply(f"Gemini's answer is not complete ({reason}). A person must look.")
+    parts = [part for part in (candidate.content and candidate.content.parts) or [] if not part.thought]
+    if not parts or any(part.text is None for part in parts):
+        raise BadReply("Gemini's answer has no text. A person must look.")
+    return "".join(part.text or "" for part in parts)
+
+
+def _said(foreign: object) -> str:
+    """A foreign text as one bounded, printable line."""
+    text = foreign.value if isinstance(foreign, types.FinishReason | types.BlockedReason) else str(foreign)
+    return " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())[:200] or "no reason given"
+
+
+def _retry_after(error: errors.APIError) -> float | None:
+    """Seconds that the service asks us to wait: the Retry-After header, else RetryInfo in the body."""
+    header = error.response.headers.get("Retry-After") if error.response is not None else None
+    if header:
+        return _seconds(header)
+    details = error.details.get("error", {}) if isinstance(error.details, dict) else {}
+    rows = details.get("details", []) if isinstance(details, dict) else []
+    for row in rows if isinstance(rows, list) else []:
+        delay = row.get("retryDelay") if isinstance(row, dict) else None
+        if isinstance(delay, str) and delay.endswith("s"):
+            return _seconds(delay[:-1])
+    return None
+
+
+def _seconds(text: str) -> float | None:
+    """Retry-After is a number of seconds or a date; None where it is neither."""
+    try:
+        return max(0.0, float(text))
+    except ValueError:
+        pass
+    try:
+        when = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return max(0.0, (when.replace(tzinfo=when.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
+
+
+class _BoundedStream(httpx2.SyncByteStream):
+    """An answer's body that ends in BadReply instead of in all of our memory."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def __iter__(self) -> Iterator[bytes]:
+        size = 0
+        for chunk in self._stream:
+            size += len(chunk)
+            if size > BODY_MAX:
+                raise BadReply(f"Gemini's answer is larger than {BODY_MAX} bytes. A person must look.")
+            yield chunk
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+def _bound(response: httpx2.Response) -> None:
+    # Packed bodies are refused: a small one unpacks to any size, after the count. We did not ask for one.
+    packed = response.headers.get("Content-Encoding", "identity")
+    if packed != "identity":
+        raise BadReply(f"Gemini's answer came packed ({_said(packed)[:40]}), unasked. A person must look.")
+    response.stream = _BoundedStream(response.stream)
