@@ -13,6 +13,7 @@ Nothing here raises: what does not parse is unsupported.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -192,8 +193,13 @@ def _split(option: str) -> tuple[str, str]:
     key, value = text[:end].lower(), text[end:].strip()
     if value.startswith("="):
         value = value[1:].strip()
-    # A proxy command is the rest of the line, quotes and all; other values may stand in double quotes.
-    if key != "proxycommand" and len(value) >= 2 and value[0] == value[-1] == '"' and '"' not in value[1:-1]:
+    # A proxy command is the rest of the line, and known_hosts may be several files: there quotes still count.
+    if (
+        key not in ("proxycommand", "userknownhostsfile")
+        and len(value) >= 2
+        and value[0] == value[-1] == '"'
+        and '"' not in value[1:-1]
+    ):
         value = value[1:-1]
     return key, value
 
@@ -205,8 +211,12 @@ def known_hosts_file(connection: Connection, default: Path) -> Path:
     that would switch the check off (`/dev/null`, `none`) is passed over: keys are always checked.
     """
     given = parse_ssh_arguments(connection.ssh_arguments).options.get("userknownhostsfile", "")
-    first = given.split()[0] if given.split() else ""
-    return Path(first).expanduser() if first and first not in _NO_FILE else default
+    try:
+        files = shlex.split(given)
+    except ValueError:
+        # An open quote: ssh itself refuses to start with it.
+        files = []
+    return Path(files[0]).expanduser() if files and files[0] not in _NO_FILE else default
 
 
 def known_hosts_name(connection: Connection) -> str:
@@ -231,5 +241,6 @@ def host_key_arguments(connection: Connection, default: Path) -> tuple[str, ...]
 
     First wins in ssh, so a `StrictHostKeyChecking=no` later on, from whatever variable, changes nothing.
     """
-    path = known_hosts_file(connection, default)
+    # A percent sign would begin a token of ssh's.
+    path = str(known_hosts_file(connection, default)).replace("%", "%%")
     return ("-o", "StrictHostKeyChecking=yes", "-o", f'UserKnownHostsFile="{path}"')

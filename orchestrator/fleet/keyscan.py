@@ -9,7 +9,7 @@ from __future__ import annotations
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.domain.hosts import Connection, Host
@@ -168,11 +168,11 @@ def _jump(connection: Connection, target: Target, asker: Asker) -> Sequence[str]
     jump = target.proxy_jump
     if jump is None or "," in jump:
         return ()
-    known = known_hosts_file(replace(connection), asker.known_hosts)
+    known = known_hosts_file(connection, asker.known_hosts)
     user, _, place = jump.removeprefix("ssh://").rpartition("@")
     address, _, port = place.rpartition(":") if place.count(":") == 1 else (place, "", "22")
     words = ["ssh", *_config(connection, asker), "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes"]
-    words += ["-o", f"UserKnownHostsFile={known}", "-p", port, *(["-l", user] if user else [])]
+    words += ["-o", f'UserKnownHostsFile="{known}"', "-p", port, *(["-l", user] if user else [])]
     return ("-o", "ProxyCommand=" + " ".join(_quoted(word) for word in [*words, "-W", "[%h]:%p", address]))
 
 

@@ -107,6 +107,9 @@ def test_an_argument_that_cannot_be_honoured_is_named_as_typed(arguments: str, n
         ("-o UserKnownHostsFile=~/kh", Path("~/kh").expanduser()),
         ("-o UserKnownHostsFile=/dev/null -o StrictHostKeyChecking=no", DEFAULT),
         ("-o UserKnownHostsFile=none", DEFAULT),
+        ("""-o 'UserKnownHostsFile="/a lab/known_hosts" /second'""", Path("/a lab/known_hosts")),
+        ("""-o 'UserKnownHostsFile="/a lab/known_hosts"'""", Path("/a lab/known_hosts")),
+        ("""-o 'UserKnownHostsFile="/open'""", DEFAULT),
     ],
 )
 def test_a_host_has_one_known_hosts_file_and_the_check_has_no_switch(arguments: str, path: Path) -> None:
