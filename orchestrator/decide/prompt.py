@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.decide.redact import redact, redact_lines
+from orchestrator.decide.redact import REDACTED, inside_keys, redact
 from orchestrator.decide.reply import OFFERED_MAX, response_schema
 from orchestrator.domain.actions import ESCALATE, NONE, Action, Candidate
 from orchestrator.domain.records import LogRecord
@@ -88,9 +88,12 @@ def evidence(records: Sequence[LogRecord]) -> list[str]:
     what is invisible (bidirectional marks, tag characters) is shown as an escape.
     """
     newest = records[-RECORDS_MAX:]
+    hidden = list(inside_keys(record.message for record in newest))
     lines: list[str] = []
     room = EVIDENCE_MAX
-    for record, message in zip(reversed(newest), reversed(list(redact_lines(r.message for r in newest))), strict=True):
+    for record, within_key in zip(reversed(newest), reversed(hidden), strict=True):
+        # Redacted before it is cut: half of a secret has no shape any more.
+        message = REDACTED if within_key else redact(record.message)
         line = json.dumps(
             {
                 "time": record.time.isoformat(timespec="seconds"),
