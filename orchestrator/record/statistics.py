@@ -25,7 +25,7 @@ class CountRecords(Records):
         if not injected:
             query = query.where(INCIDENT.c.origin != Origin.INJECTED.value)
         with self._database.read() as connection:
-            counts = {IncidentState(state): number for state, number in connection.execute(query).tuples()}
+            counts = {IncidentState(state): number for state, number in connection.execute(query)}
         total = sum(counts.values())
         healed = counts.get(IncidentState.HEALED, 0)
         pending = sum(number for state, number in counts.items() if state not in FINAL)
@@ -51,4 +51,4 @@ class CountRecords(Records):
         if not injected:
             query = query.where(INCIDENT.c.origin != Origin.INJECTED.value)
         with self._database.read() as connection:
-            return tuple((end - begin).total_seconds() for begin, end in connection.execute(query).tuples())
+            return tuple((end - begin).total_seconds() for begin, end in connection.execute(query))

@@ -1,0 +1,155 @@
+"""Incidents in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from orchestrator.domain.ids import Cursor, IncidentId, Signature, new_incident_id
+from orchestrator.domain.incidents import ABSORBING, Incident, IncidentState, Origin, Signal
+from orchestrator.domain.records import LogRecord
+from orchestrator.ports import EVIDENCE_KEPT, SIGNATURES_KEPT
+from orchestrator.testing.ledger import US, MemoryLedger
+
+
+class MemoryIncidents(MemoryLedger):
+    """The incident part of ports.Store."""
+
+    def __init__(self, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        super().__init__(clock=clock)
+        self._incidents: dict[str, Incident] = {}
+        self._evidence: dict[str, list[LogRecord]] = {}
+        self._signatures: dict[str, list[Signature]] = {}
+        self._cursors: dict[tuple[str, str], Cursor] = {}
+
+    def absorb(
+        self,
+        host: str,
+        source: str,
+        signals: Sequence[Signal],
+        cursor: Cursor | None,
+        *,
+        origin: Origin = Origin.LOG,
+    ) -> tuple[IncidentId, ...]:
+        opened = []
+        with self._lock:
+            for signal in signals:
+                found = self._absorbing(host, signal)
+                if found is None:
+                    found = self._open(host, signal, origin)
+                    opened.append(found.id)
+                self._join(found, signal)
+            if cursor is not None:
+                self._cursors[host, source] = cursor
+        return tuple(opened)
+
+    def _absorbing(self, host: str, signal: Signal) -> Incident | None:
+        for one in self._incidents.values():
+            if (one.host, one.subject) == (host, signal.subject) and one.state in ABSORBING:
+                return one
+        return None
+
+    def _open(self, host: str, signal: Signal, origin: Origin) -> Incident:
+        made = Incident(
+            id=new_incident_id(self._clock()),
+            host=host,
+            subject=signal.subject,
+            signature=signal.signature,
+            template=signal.template,
+            severity=signal.severity,
+            state=IncidentState.OPEN,
+            origin=origin,
+            first_seen=signal.record.time,
+            last_seen=signal.record.time,
+            count=0,
+            age_at_detection=signal.age,
+        )
+        self._incidents[made.id] = made
+        self._evidence[made.id], self._signatures[made.id] = [], []
+        text = f"{signal.subject.name}: {signal.record.message[:200]}"
+        self.append("incident.opened", incident_id=made.id, host=host, text=text)
+        return made
+
+    def _join(self, incident: Incident, signal: Signal) -> None:
+        now = self._incidents[incident.id]
+        self._incidents[incident.id] = replace(
+            now,
+            count=now.count + 1,
+            first_seen=min(now.first_seen, signal.record.time),
+            last_seen=max(now.last_seen, signal.record.time),
+            severity=max(now.severity, signal.severity),
+        )
+        names = self._signatures[incident.id]
+        if signal.signature not in names and len(names) < SIGNATURES_KEPT:
+            names.append(signal.signature)
+        kept = self._evidence[incident.id]
+        kept.append(signal.record)
+        del kept[1:-EVIDENCE_KEPT]
+
+    def cursor(self, host: str, source: str) -> Cursor | None:
+        return self._cursors.get((host, source))
+
+    def incident(self, incident_id: str) -> Incident | None:
+        return self._incidents.get(incident_id)
+
+    def incidents(
+        self,
+        *,
+        host: str | None = None,
+        states: Sequence[IncidentState] = (),
+        limit: int = 100,
+        injected: bool = True,
+    ) -> tuple[Incident, ...]:
+        with self._lock:
+            found = sorted(self._incidents.values(), key=lambda one: one.id, reverse=True)
+        return tuple(
+            one
+            for one in found
+            if host in (None, one.host)
+            and (not states or one.state in states)
+            and (injected or one.origin is not Origin.INJECTED)
+        )[:limit]
+
+    def evidence(self, incident_id: str, limit: int = 50) -> tuple[LogRecord, ...]:
+        return tuple(self._evidence.get(incident_id, ())[-limit:])
+
+    def signatures(self, incident_id: str) -> frozenset[Signature]:
+        return frozenset(self._signatures.get(incident_id, ()))
+
+    def move(
+        self,
+        incident_id: str,
+        to: IncidentState,
+        reason: str,
+        *,
+        expected: Sequence[IncidentState],
+        actor: str = US,
+    ) -> bool:
+        with self._lock:
+            now = self._incidents.get(incident_id)
+            if now is None or now.state not in expected or self._taken(now, to):
+                return False
+            self._incidents[incident_id] = replace(now, state=to, reason=reason)
+            self.append(
+                f"incident.{to}",
+                incident_id=incident_id,
+                host=now.host,
+                text=reason,
+                actor=actor,
+                data={"from": str(now.state)},
+            )
+        return True
+
+    def _taken(self, incident: Incident, to: IncidentState) -> bool:
+        return to in ABSORBING and any(
+            (one.host, one.subject) == (incident.host, incident.subject)
+            and one.state in ABSORBING
+            and one.id != incident.id
+            for one in self._incidents.values()
+        )
+
+    def expire_quiet(self, before: datetime) -> int:
+        quiet = (IncidentState.ESCALATED, IncidentState.NOISE)
+        found = [one.id for one in self.incidents(states=quiet, limit=10**9) if one.last_seen < before]
+        return sum(self.move(one, IncidentState.EXPIRED, "not seen any more", expected=quiet) for one in found)

@@ -1,0 +1,146 @@
+"""The run table and its counts in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from orchestrator.domain.ids import RunId, Signature
+from orchestrator.domain.incidents import FINAL, Incident, IncidentState, Origin
+from orchestrator.domain.runs import PlaybookJob, PlaybookResult, Run, RunKind, RunStatus
+from orchestrator.domain.verdicts import Attempt
+from orchestrator.errors import RecordError
+from orchestrator.ports import NOT_ATTEMPTS, Statistics
+from orchestrator.testing.incidents import MemoryIncidents
+
+
+class MemoryRuns(MemoryIncidents):
+    """The run part of ports.Store, and what is counted."""
+
+    def __init__(self, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        super().__init__(clock=clock)
+        self._runs: dict[str, Run] = {}
+        self._run_signatures: dict[str, frozenset[Signature]] = {}
+        self._held: dict[str, RunId] = {}
+
+    def claim(self, job: PlaybookJob, *, signatures: frozenset[Signature]) -> RunStatus | None:
+        names = tuple(host.name for host in job.hosts)
+        with self._lock:
+            if job.run_id in self._runs:
+                return RunStatus.RUNNING
+            if any(name in self._held for name in names):
+                return RunStatus.BUSY
+            self._runs[job.run_id] = Run(
+                id=job.run_id,
+                incident_id=job.incident_id,
+                kind=job.kind,
+                action=job.action,
+                parameters=dict(job.parameters),
+                hosts=names,
+                status=RunStatus.RUNNING,
+                started=self._clock(),
+            )
+            self._run_signatures[job.run_id] = signatures
+            self._held |= dict.fromkeys(names, job.run_id)
+            text = f"{job.kind} of {job.action}"
+            self.append("run.started", incident_id=job.incident_id, host=",".join(names), text=text)
+        return None
+
+    def started(self, run_id: RunId, pid: int, pid_start: int) -> None:
+        with self._lock:
+            if run_id in self._runs:
+                self._runs[run_id] = replace(self._runs[run_id], pid=pid, pid_start=pid_start)
+
+    def finish(self, result: PlaybookResult, *, slot_shut: bool) -> Run:
+        if result.status is RunStatus.RUNNING:
+            raise ValueError("running is not an end")
+        with self._lock:
+            now = self._runs.get(result.run_id)
+            if now is None:
+                raise RecordError(f"There is no run {result.run_id}, so its end can't be recorded.")
+            if now.status is not RunStatus.RUNNING:
+                return now
+            done = replace(
+                now,
+                status=result.status,
+                rc=result.rc,
+                reason=result.reason,
+                ended=result.ended or self._clock(),
+                slot_shut=slot_shut,
+            )
+            self._runs[done.id] = done
+            if not slot_shut:
+                self._release(done.id)
+            text = f"{done.kind} of {done.action}: {done.status} {done.reason}".rstrip()
+            self.append("run.ended", incident_id=done.incident_id, host=",".join(done.hosts), text=text)
+        return done
+
+    def _release(self, run_id: RunId) -> None:
+        self._held = {host: holder for host, holder in self._held.items() if holder != run_id}
+
+    def open_slot(self, run_id: RunId) -> None:
+        with self._lock:
+            now = self._runs.get(run_id)
+            if now is None or not now.slot_shut:
+                return
+            self._runs[run_id] = replace(now, slot_shut=False)
+            self._release(run_id)
+            text = f"nothing of {run_id} runs any more"
+            self.append("slot.opened", incident_id=now.incident_id, host=",".join(now.hosts), text=text)
+
+    def run(self, run_id: str) -> Run | None:
+        return self._runs.get(run_id)
+
+    def runs(
+        self,
+        *,
+        incident_id: str | None = None,
+        host: str | None = None,
+        kinds: Sequence[RunKind] = (),
+        limit: int = 100,
+    ) -> tuple[Run, ...]:
+        with self._lock:
+            found = sorted(self._runs.values(), key=lambda one: (one.started, one.id), reverse=True)
+        return tuple(
+            one
+            for one in found
+            if incident_id in (None, one.incident_id)
+            and (host is None or host in one.hosts)
+            and (not kinds or one.kind in kinds)
+        )[:limit]
+
+    def attempts(self, host: str, since: datetime) -> tuple[Attempt, ...]:
+        return tuple(
+            Attempt(
+                host=host,
+                action=one.action,
+                parameters=one.parameters,
+                signatures=self._run_signatures[one.id],
+                at=one.started,
+            )
+            for one in reversed(self.runs(host=host, kinds=(RunKind.ACT,), limit=10**9))
+            if one.status not in NOT_ATTEMPTS and one.started >= since
+        )
+
+    def statistics(self, *, injected: bool = False) -> Statistics:
+        states = [one.state for one in self._acted(injected=injected)]
+        healed = states.count(IncidentState.HEALED)
+        pending = sum(state not in FINAL for state in states)
+        failed = len(states) - healed - pending
+        return Statistics(total_attempts=len(states), successful=healed, failed=failed, pending=pending)
+
+    def healing_seconds(self, *, injected: bool = False) -> tuple[float, ...]:
+        seconds = []
+        for incident in self._acted(injected=injected):
+            runs = [one for one in self.runs(incident_id=incident.id, limit=10**9) if one.ended]
+            if incident.state in FINAL and runs:
+                last = max(one.ended for one in runs if one.ended)
+                seconds.append((last - min(one.started for one in runs)).total_seconds())
+        return tuple(seconds)
+
+    def _acted(self, *, injected: bool) -> list[Incident]:
+        """The incident of each attempt."""
+        acts = (one for one in self.runs(kinds=(RunKind.ACT,), limit=10**9) if one.status not in NOT_ATTEMPTS)
+        found = (self._incidents[one.incident_id] for one in acts if one.incident_id in self._incidents)
+        return sorted((one for one in found if injected or one.origin is not Origin.INJECTED), key=lambda one: one.id)

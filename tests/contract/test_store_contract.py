@@ -1,0 +1,585 @@
+"""What ports.Store promises, asked of the real store and of its in-memory twin alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from orchestrator.domain.actions import Decision
+from orchestrator.domain.hosts import Connection, Host
+from orchestrator.domain.ids import Cursor, IncidentId, RunId, Signature
+from orchestrator.domain.incidents import ABSORBING, IncidentState, Origin, Signal, Subject, SubjectKind
+from orchestrator.domain.records import LogRecord, Severity
+from orchestrator.domain.runs import PlaybookJob, PlaybookResult, RunKind, RunStatus
+from orchestrator.domain.verdicts import Answer, Approval, Facts, Outcome, PathFacts, UnitFacts, Verdict
+from orchestrator.errors import RecordError
+from orchestrator.ports import EVIDENCE_KEPT, SIGNATURES_KEPT, Store
+from orchestrator.record.store import open_store
+from orchestrator.testing import MemoryStore
+
+NOW = datetime(2026, 1, 31, 8, 0, 0, 123456, tzinfo=UTC)
+
+
+class Clock:
+    """Moves only when told, one millisecond a look, so that ids sort as they were made."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> datetime:
+        self.now += timedelta(milliseconds=1)
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(params=["sqlite", "memory"])
+def store(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Iterator[Store]:
+    if request.param == "memory":
+        yield MemoryStore(clock=clock)
+        return
+    real = open_store(f"sqlite:///{tmp_path / 'healer.sqlite'}", clock=clock)
+    yield real
+    real.close()
+
+
+def signal(
+    message: str = "failed",
+    *,
+    unit: str = "nginx.service",
+    at: datetime = NOW,
+    name: str = "sig-1",
+    severity: Severity = Severity.ERROR,
+    age: float = 1.5,
+) -> Signal:
+    return Signal(
+        record=LogRecord(time=at, host="web1", unit=unit, priority=3, message=message, cursor=Cursor("c1")),
+        signature=Signature(name),
+        template=message,
+        subject=Subject(kind=SubjectKind.UNIT, name=unit),
+        severity=severity,
+        age=age,
+    )
+
+
+def opened(store: Store, *, host: str = "web1", unit: str = "nginx.service", origin: Origin = Origin.LOG) -> IncidentId:
+    return store.absorb(host, "journal", [signal(unit=unit)], None, origin=origin)[0]
+
+
+def job(incident: str, *hosts: str, kind: RunKind = RunKind.ACT) -> PlaybookJob:
+    names = hosts or ("web1",)
+    return PlaybookJob(
+        run_id=RunId(f"{incident}-{kind}"),
+        incident_id=IncidentId(incident),
+        kind=kind,
+        action="restart_service",
+        playbook=Path("act.yml"),
+        roles=Path("roles"),
+        parameters={"service": "nginx.service"},
+        hosts=tuple(Host(name=name, groups=(), connection=Connection(kind="ssh", address=name)) for name in names),
+        task_timeout=30,
+        run_timeout=60,
+    )
+
+
+def ended(run: PlaybookJob, status: RunStatus = RunStatus.SUCCEEDED) -> PlaybookResult:
+    return PlaybookResult(run_id=run.run_id, status=status, rc=0, reason="said so")
+
+
+def approval(incident: str, **changed: object) -> Approval:
+    asked = Approval(
+        id="apr-1",
+        incident_id=incident,
+        host="web1",
+        action="restart_service",
+        parameters={"service": "nginx.service"},
+        digest="d" * 64,
+        rule="mode",
+        reason="the host is in propose mode",
+        asked_at=NOW,
+        expires_at=NOW + timedelta(hours=1),
+    )
+    return replace(asked, **changed)  # type: ignore[arg-type]  # each caller names a field
+
+
+def kinds(store: Store, incident: str | None = None) -> list[str]:
+    return [event.kind for event in store.events(incident_id=incident)]
+
+
+# incidents ---------------------------------------------------------------------------------------
+
+
+def test_a_signal_opens_an_incident_and_repeats_join_it(store: Store) -> None:
+    first = opened(store)
+    later = NOW + timedelta(seconds=9)
+
+    again = store.absorb(
+        "web1", "journal", [signal("worse", at=later, name="sig-2", severity=Severity.CRITICAL, age=7.0)], None
+    )
+
+    incident = store.incident(first)
+    assert again == ()
+    assert incident is not None
+    assert (incident.count, incident.severity, incident.last_seen) == (2, Severity.CRITICAL, later)
+    assert (incident.first_seen, incident.age_at_detection) == (NOW, 1.5)
+    assert (incident.signature, incident.template, incident.host) == ("sig-1", "failed", "web1")
+    assert (incident.state, incident.origin) == (IncidentState.OPEN, Origin.LOG)
+    assert store.signatures(first) == {"sig-1", "sig-2"}
+    assert [record.message for record in store.evidence(first)] == ["failed", "worse"]
+    assert kinds(store) == ["incident.opened"]
+
+
+def test_evidence_comes_back_as_it_was_given(store: Store) -> None:
+    record = LogRecord(
+        time=NOW,
+        host="web1",
+        unit="",
+        priority=6,
+        message="äöü \u2028 'quoted' %s",
+        cursor=None,
+        source="/var/log/x",
+        unit_failure=True,
+        own_session=True,
+        injected=True,
+    )
+    (incident,) = store.absorb("web1", "/var/log/x", [replace(signal(), record=record)], None)
+
+    assert store.evidence(incident) == (record,)
+
+
+def test_hosts_and_subjects_have_incidents_of_their_own(store: Store) -> None:
+    one, two = opened(store), opened(store, host="web2")
+    three = opened(store, unit="cron.service")
+
+    assert len({one, two, three}) == 3
+    assert [found.id for found in store.incidents()] == [three, two, one]
+    assert [found.id for found in store.incidents(host="web2")] == [two]
+    assert [found.id for found in store.incidents(limit=1)] == [three]
+
+
+def test_one_batch_with_several_subjects_opens_each_once(store: Store) -> None:
+    batch = [signal(unit=unit) for unit in ("a.service", "b.service", "a.service")]
+
+    incidents = store.absorb("web1", "journal", batch, Cursor("c9"))
+
+    assert [found.count for one in incidents if (found := store.incident(one))] == [2, 1]
+    assert store.cursor("web1", "journal") == "c9"
+
+
+@pytest.mark.parametrize("state", sorted(ABSORBING - {IncidentState.OPEN}))
+def test_an_absorbing_state_takes_repeats(store: Store, state: IncidentState) -> None:
+    incident = opened(store)
+    assert store.move(incident, state, "so", expected=[IncidentState.OPEN])
+
+    assert store.absorb("web1", "journal", [signal()], None) == ()
+
+
+@pytest.mark.parametrize("state", sorted(set(IncidentState) - ABSORBING))
+def test_after_the_end_a_repeat_opens_a_new_incident(store: Store, state: IncidentState) -> None:
+    incident = opened(store)
+    assert store.move(incident, state, "so", expected=[IncidentState.OPEN])
+
+    assert store.absorb("web1", "journal", [signal()], None) != ()
+
+
+def test_a_flood_is_counted_and_the_first_and_newest_records_are_kept(store: Store) -> None:
+    (incident,) = store.absorb("web1", "journal", [signal("first")], None)
+    for start in (0, 400):
+        store.absorb("web1", "journal", [signal(str(start + n)) for n in range(400)], None)
+
+    found, kept = store.incident(incident), store.evidence(incident, 10_000)
+    assert found is not None
+    assert found.count == 801
+    assert [kept[0].message, kept[1].message, kept[-1].message] == ["first", "600", "799"]
+    assert len(kept) == EVIDENCE_KEPT + 1
+    assert [record.message for record in store.evidence(incident, 2)] == ["798", "799"]
+
+
+def test_invented_signatures_are_bounded(store: Store) -> None:
+    signals = [signal(name=f"sig-{n}") for n in range(SIGNATURES_KEPT + 50)]
+    (incident,) = store.absorb("web1", "journal", signals, None)
+
+    assert len(store.signatures(incident)) == SIGNATURES_KEPT
+
+
+def test_a_cursor_is_kept_by_host_and_source(store: Store) -> None:
+    store.absorb("web1", "journal", [], Cursor("a"))
+    store.absorb("web1", "/var/log/x", [], Cursor("b"))
+    store.absorb("web1", "journal", [], Cursor("c"))
+    store.absorb("web1", "journal", [], None)
+
+    assert (store.cursor("web1", "journal"), store.cursor("web1", "/var/log/x")) == ("c", "b")
+    assert store.cursor("web2", "journal") is None
+
+
+def test_move_is_compare_and_set_with_its_event(store: Store) -> None:
+    incident = opened(store)
+
+    assert store.move(incident, IncidentState.PLANNING, "deciding", expected=[IncidentState.OPEN], actor="me")
+    assert not store.move(incident, IncidentState.HEALING, "late", expected=[IncidentState.OPEN])
+    assert not store.move("inc-none", IncidentState.HEALING, "none", expected=list(IncidentState))
+
+    found, last = store.incident(incident), store.events(incident_id=incident)[-1]
+    assert found is not None
+    assert (found.state, found.reason) == (IncidentState.PLANNING, "deciding")
+    assert (last.kind, last.host, last.text, last.actor) == ("incident.planning", "web1", "deciding", "me")
+    assert kinds(store) == ["incident.opened", "incident.planning"]
+
+
+def test_an_ended_incident_does_not_come_back_beside_its_successor(store: Store) -> None:
+    old = opened(store)
+    store.move(old, IncidentState.EXPIRED, "over", expected=[IncidentState.OPEN])
+    opened(store)
+
+    assert not store.move(old, IncidentState.ESCALATED, "again", expected=[IncidentState.EXPIRED])
+    assert store.incident(old) == replace(store.incident(old) or pytest.fail("gone"), state=IncidentState.EXPIRED)
+    assert kinds(store, old) == ["incident.opened", "incident.expired"]
+
+
+def test_incidents_are_filtered_by_state_and_injection(store: Store) -> None:
+    mine = opened(store)
+    injected = opened(store, unit="a.service", origin=Origin.INJECTED)
+    store.move(mine, IncidentState.HEALED, "well", expected=[IncidentState.OPEN])
+
+    assert [one.id for one in store.incidents(states=[IncidentState.HEALED])] == [mine]
+    assert [one.id for one in store.incidents(states=[IncidentState.OPEN], injected=False)] == []
+    assert [one.id for one in store.incidents()] == [injected, mine]
+
+
+def test_only_quiet_ends_expire(store: Store) -> None:
+    quiet, noise, busy = (opened(store, unit=unit) for unit in ("a.service", "b.service", "c.service"))
+    store.move(quiet, IncidentState.ESCALATED, "told", expected=[IncidentState.OPEN])
+    store.move(noise, IncidentState.NOISE, "noise", expected=[IncidentState.OPEN])
+
+    assert store.expire_quiet(NOW) == 0
+    assert store.expire_quiet(NOW + timedelta(seconds=1)) == 2
+    assert store.expire_quiet(NOW + timedelta(seconds=1)) == 0
+
+    states = [found.state for one in (quiet, noise, busy) if (found := store.incident(one))]
+    assert states == [IncidentState.EXPIRED, IncidentState.EXPIRED, IncidentState.OPEN]
+    assert kinds(store, quiet)[-1] == "incident.expired"
+
+
+# decisions, verdicts, approvals --------------------------------------------------------------------
+
+
+def test_the_last_decision_stands_and_repeating_it_writes_nothing(store: Store) -> None:
+    incident = opened(store)
+    first = Decision(action="none", parameters={}, reason="noise", chooser="embedded")
+    second = Decision(
+        action="restart_service",
+        parameters={"service": "nginx.service"},
+        reason="it failed",
+        chooser="gemini",
+        shown_digest="ab",
+        confidence=0.5,
+    )
+
+    assert store.decision(incident) is None
+    for decision in (first, second, second):
+        store.record_decision(incident, decision)
+
+    assert store.decision(incident) == second
+    assert kinds(store, incident)[1:] == ["decision.made", "decision.made"]
+
+
+def test_each_verdict_is_a_line_and_the_last_stands(store: Store) -> None:
+    incident = opened(store)
+    facts = Facts(
+        units={
+            "nginx": UnitFacts(
+                asked="nginx",
+                id="nginx.service",
+                names=("nginx.service",),
+                load_state="loaded",
+                active_state="failed",
+                sub_state="failed",
+            )
+        },
+        paths={"/opt/x": PathFacts(asked="/opt/x", realpath="/opt/x", type="file")},
+    )
+    verdict = Verdict(outcome=Outcome.ALLOWED, rule="allowed", reason="all rules hold")
+
+    assert store.verdict(incident) is None
+    store.record_verdict(incident, Verdict(outcome=Outcome.DENIED, rule="age", reason="old"), Facts())
+    store.record_verdict(incident, verdict, facts)
+
+    assert store.verdict(incident) == verdict
+    assert kinds(store, incident)[1:] == ["verdict.given", "verdict.given"]
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda store: store.record_decision("inc-none", Decision(action="none", parameters={}, reason="", chooser="x")),
+        lambda store: store.record_verdict("inc-none", Verdict(outcome=Outcome.DENIED, rule="x", reason=""), Facts()),
+        lambda store: store.ask(approval("inc-none")),
+    ],
+)
+def test_nothing_is_recorded_of_an_incident_that_is_not_there(store: Store, write: Callable[[Store], None]) -> None:
+    with pytest.raises(RecordError, match="Nothing was written"):
+        write(store)
+
+    assert kinds(store) == []
+
+
+def test_a_question_is_asked_once_and_answered_once(store: Store) -> None:
+    incident = opened(store)
+    asked = approval(incident)
+    store.ask(asked)
+    store.ask(replace(asked, digest="e" * 64))
+    assert store.approval("apr-1") == asked
+
+    done = store.answer("apr-1", Answer.APPROVED, actor="ann", reason="looked", now=NOW)
+    late = store.answer("apr-1", Answer.DENIED, actor="bob", reason="no", now=NOW)
+
+    assert late is None
+    assert done == replace(asked, answer=Answer.APPROVED, answered_by="ann", answered_at=NOW, answer_reason="looked")
+    assert store.approval("apr-1") == done
+    assert store.answer("apr-none", Answer.DENIED, actor="bob", reason="", now=NOW) is None
+    assert kinds(store, incident)[1:] == ["approval.asked", "approval.approved"]
+
+
+@pytest.mark.parametrize("answer", [Answer.APPROVED, Answer.DENIED])
+def test_a_lapsed_question_can_only_expire(store: Store, answer: Answer) -> None:
+    incident = opened(store)
+    store.ask(approval(incident, expires_at=NOW))
+
+    assert store.answer("apr-1", answer, actor="ann", reason="late", now=NOW) is None
+    assert store.answer("apr-1", Answer.EXPIRED, actor="healing-bot", reason="", now=NOW) is not None
+
+
+def test_pending_is_no_answer(store: Store) -> None:
+    store.ask(approval(opened(store)))
+
+    with pytest.raises(ValueError, match="not an answer"):
+        store.answer("apr-1", Answer.PENDING, actor="ann", reason="", now=NOW)
+
+
+def test_questions_are_listed_newest_first(store: Store) -> None:
+    incident = opened(store)
+    for number in range(3):
+        store.ask(approval(incident, id=f"apr-{number}", asked_at=NOW + timedelta(seconds=number)))
+    store.answer("apr-1", Answer.DENIED, actor="ann", reason="no", now=NOW)
+
+    assert [one.id for one in store.approvals()] == ["apr-2", "apr-1", "apr-0"]
+    assert [one.id for one in store.approvals([Answer.PENDING])] == ["apr-2", "apr-0"]
+    assert [one.id for one in store.approvals(limit=1)] == ["apr-2"]
+
+
+# runs --------------------------------------------------------------------------------------------
+
+
+def test_a_run_is_claimed_once(store: Store) -> None:
+    run = job("inc-1")
+
+    assert store.claim(run, signatures=frozenset()) is None
+    assert store.claim(run, signatures=frozenset()) is RunStatus.RUNNING
+    store.finish(ended(run), slot_shut=False)
+    assert store.claim(run, signatures=frozenset()) is RunStatus.RUNNING
+
+    assert kinds(store) == ["run.started", "run.ended"]
+
+
+def test_a_host_takes_one_run_and_a_refused_claim_leaves_nothing(store: Store) -> None:
+    first, second, both = job("inc-1"), job("inc-2", "web2"), job("inc-3", "web2", "web1")
+    assert store.claim(first, signatures=frozenset()) is None
+
+    assert store.claim(both, signatures=frozenset()) is RunStatus.BUSY
+    assert store.run(both.run_id) is None
+    assert store.claim(second, signatures=frozenset()) is None
+
+    store.finish(ended(first), slot_shut=False)
+    assert store.claim(both, signatures=frozenset()) is RunStatus.BUSY
+    store.finish(ended(second), slot_shut=False)
+    assert store.claim(both, signatures=frozenset()) is None
+
+
+def test_a_shut_slot_stays_shut_until_it_is_opened(store: Store) -> None:
+    cut, following = job("inc-1"), job("inc-2")
+    store.claim(cut, signatures=frozenset())
+    store.open_slot(cut.run_id)
+    assert store.claim(following, signatures=frozenset()) is RunStatus.BUSY
+
+    assert store.finish(ended(cut, RunStatus.TIMED_OUT), slot_shut=True).slot_shut
+    assert store.claim(following, signatures=frozenset()) is RunStatus.BUSY
+
+    store.open_slot(cut.run_id)
+    store.open_slot(cut.run_id)
+    found = store.run(cut.run_id)
+    assert found is not None
+    assert not found.slot_shut
+    assert store.claim(following, signatures=frozenset()) is None
+    assert kinds(store) == ["run.started", "run.ended", "slot.opened", "run.started"]
+
+
+def test_the_first_end_stands(store: Store) -> None:
+    run = job("inc-1", "web1", "web2")
+    store.claim(run, signatures=frozenset())
+    store.started(run.run_id, 4711, 99)
+
+    first = store.finish(replace(ended(run), ended=NOW + timedelta(minutes=1)), slot_shut=False)
+    second = store.finish(ended(run, RunStatus.UNKNOWN), slot_shut=True)
+
+    assert first == second == store.run(run.run_id)
+    assert (first.status, first.rc, first.reason) == (RunStatus.SUCCEEDED, 0, "said so")
+    assert (first.pid, first.pid_start, first.hosts) == (4711, 99, ("web1", "web2"))
+    assert (first.ended, first.parameters) == (NOW + timedelta(minutes=1), {"service": "nginx.service"})
+    assert kinds(store) == ["run.started", "run.ended"]
+
+
+def test_an_end_needs_a_claim(store: Store) -> None:
+    with pytest.raises(RecordError, match="inc-1-act"):
+        store.finish(ended(job("inc-1")), slot_shut=False)
+    with pytest.raises(ValueError, match="not an end"):
+        store.finish(ended(job("inc-1"), RunStatus.RUNNING), slot_shut=False)
+
+
+def test_runs_are_listed_newest_first_and_filtered(store: Store) -> None:
+    check, act, other = job("inc-1", kind=RunKind.CHECK), job("inc-1"), job("inc-2", "web2")
+    for run in (check, act, other):
+        store.claim(run, signatures=frozenset())
+        store.finish(ended(run), slot_shut=False)
+
+    assert [one.id for one in store.runs()] == [other.run_id, act.run_id, check.run_id]
+    assert [one.id for one in store.runs(incident_id="inc-1")] == [act.run_id, check.run_id]
+    assert [one.id for one in store.runs(host="web2")] == [other.run_id]
+    assert [one.id for one in store.runs(kinds=[RunKind.CHECK])] == [check.run_id]
+    assert len(store.runs(limit=2)) == 2
+
+
+@pytest.mark.parametrize(
+    ("status", "counts"),
+    [
+        (None, True),
+        (RunStatus.SUCCEEDED, True),
+        (RunStatus.FAILED, True),
+        (RunStatus.UNREACHABLE, True),
+        (RunStatus.TIMED_OUT, True),
+        (RunStatus.CANCELED, True),
+        (RunStatus.UNKNOWN, True),
+        (RunStatus.BUSY, False),
+        (RunStatus.REFUSED, False),
+    ],
+)
+def test_attempts_are_act_runs_that_may_have_touched_the_host(
+    store: Store,
+    clock: Clock,
+    status: RunStatus | None,
+    counts: bool,
+) -> None:
+    check, act = job("inc-1", kind=RunKind.CHECK), job("inc-1")
+    store.claim(check, signatures=frozenset())
+    store.finish(ended(check), slot_shut=False)
+    store.claim(act, signatures=frozenset({Signature("sig-1"), Signature("sig-2")}))
+    if status is not None:
+        store.finish(ended(act, status), slot_shut=False)
+
+    found = store.attempts("web1", NOW)
+
+    assert len(found) == int(counts)
+    for one in found:
+        assert (one.action, one.parameters["service"]) == ("restart_service", "nginx.service")
+        assert one.signatures == frozenset({"sig-1", "sig-2"})
+    assert store.attempts("web2", NOW) == ()
+    assert store.attempts("web1", clock.now + timedelta(seconds=1)) == ()
+
+
+# ledger, switch, statistics ------------------------------------------------------------------------
+
+
+def test_the_ledger_counts_its_lines(store: Store) -> None:
+    first = store.append("one", text="a", incident_id="inc-1", host="web1", actor="me", data={"n": [1, None]})
+    second = store.append("two", text="b")
+
+    assert store.events() == (first, second)
+    assert first.seq < second.seq
+    assert store.events(after=first.seq) == (second,)
+    assert store.events(incident_id="inc-1") == (first,)
+    assert store.events(limit=1) == (first,)
+    assert (first.data, first.actor, first.at.tzinfo) == ({"n": [1, None]}, "me", UTC)
+
+
+def test_the_switch_says_who_and_why(store: Store) -> None:
+    assert store.stopped() is None
+    store.resume(actor="ann", reason="nothing was stopped")
+    assert kinds(store) == []
+
+    store.stop(actor="ann", reason="maintenance")
+    assert "ann stopped all healing" in (store.stopped() or "")
+    assert "maintenance" in (store.stopped() or "")
+
+    store.stop(actor="bob", reason="still")
+    assert "bob" in (store.stopped() or "")
+    store.resume(actor="bob", reason="done")
+    assert store.stopped() is None
+    assert kinds(store) == ["switch.stopped", "switch.stopped", "switch.resumed"]
+
+
+def test_the_newest_heartbeat_is_seen(store: Store, clock: Clock) -> None:
+    assert store.worker_seen() is None
+    for worker in ("a", "b", "a"):
+        store.beat(worker)
+
+    assert store.worker_seen() == clock.now
+
+
+def test_statistics_count_attempts_by_how_their_incident_ended(store: Store) -> None:
+    ends = {
+        "a.service": IncidentState.HEALED,
+        "b.service": IncidentState.ESCALATED,
+        "c.service": IncidentState.VERIFIED,
+        "d.service": IncidentState.HEALING,
+    }
+    for unit, state in ends.items():
+        incident = opened(store, unit=unit)
+        for kind in (RunKind.CHECK, RunKind.ACT):
+            run = job(incident, kind=kind)
+            store.claim(run, signatures=frozenset())
+            store.finish(ended(run), slot_shut=False)
+        store.move(incident, state, "so", expected=[IncidentState.OPEN])
+    injected = opened(store, unit="e.service", origin=Origin.INJECTED)
+    run = job(injected)
+    store.claim(run, signatures=frozenset())
+    store.finish(ended(run), slot_shut=False)
+    store.move(injected, IncidentState.HEALED, "so", expected=[IncidentState.OPEN])
+    opened(store, unit="never-acted.service")
+
+    plain, whole = store.statistics(), store.statistics(injected=True)
+
+    assert (plain.total_attempts, plain.successful, plain.failed, plain.pending) == (4, 1, 1, 2)
+    assert plain.success_rate == 50.0
+    assert (whole.total_attempts, whole.successful) == (5, 2)
+    assert len(store.healing_seconds()) == 2
+    assert len(store.healing_seconds(injected=True)) == 3
+
+
+def test_a_healing_lasts_from_its_first_run_to_its_last(store: Store) -> None:
+    incident = opened(store)
+    began: datetime | None = None
+    for kind in (RunKind.CHECK, RunKind.ACT, RunKind.VERIFY):
+        run = job(incident, kind=kind)
+        store.claim(run, signatures=frozenset())
+        found = store.run(run.run_id)
+        began = began or (found.started if found else None)
+        last = (began or NOW) + timedelta(seconds=12)
+        store.finish(replace(ended(run), ended=last), slot_shut=False)
+    assert store.healing_seconds() == ()
+
+    store.move(incident, IncidentState.HEALED, "so", expected=[IncidentState.OPEN])
+
+    assert store.healing_seconds() == (12.0,)
+
+
+def test_a_store_without_anything_says_so(store: Store) -> None:
+    assert (store.incident("x"), store.approval("x"), store.run("x")) == (None, None, None)
+    assert (store.decision("x"), store.verdict("x")) == (None, None)
+    assert (store.evidence("x"), store.signatures("x"), store.events()) == ((), frozenset(), ())
+    assert store.statistics().success_rate == 0.0
