@@ -1,0 +1,129 @@
+"""A stage for runs: settings, store and executor in a fresh folder, and actions written on the spot."""
+
+from __future__ import annotations
+
+import os
+import textwrap
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from orchestrator import settings as settings_module
+from orchestrator.act import processes
+from orchestrator.act.executor import RunnerExecutor
+from orchestrator.act.workspace import Workspace
+from orchestrator.domain.actions import Action, Risk
+from orchestrator.domain.hosts import Connection, Host
+from orchestrator.domain.ids import IncidentId, RunId
+from orchestrator.domain.runs import PlaybookJob, RunKind
+from orchestrator.ports import Probe
+from orchestrator.record.store import SqlStore, open_store
+from orchestrator.testing import FakeProbe
+
+PLAY = """\
+- name: A run of {action}
+  hosts: {hosts}
+  gather_facts: false
+  environment:
+    HEALING_RUN: "{{{{ healing_run_id }}}}"
+  tasks:
+    - name: Use the role
+      ansible.builtin.import_role:
+        name: {action}
+"""
+
+
+class Stage:
+    """Everything that a run needs, in `folder`."""
+
+    def __init__(self, folder: Path, environ: Mapping[str, str], probe: Probe | None = None) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        config = folder / "healer.toml"
+        config.write_text(
+            'state_dir = "state"\nplaybooks_dir = "playbooks"\nroles_dir = "roles"\nknown_hosts = "known_hosts"\n'
+        )
+        self.settings = settings_module.load(config, environ)
+        self.settings.state_dir.mkdir(mode=0o700)
+        self.store: SqlStore = open_store(self.settings.database_url)
+        self.probe = probe or FakeProbe()
+        self.executor = self.another()
+
+    def another(self) -> RunnerExecutor:
+        """An executor of a worker that was started anew."""
+        return RunnerExecutor(self.settings, self.store, self.probe)
+
+    def action(self, name: str, tasks: str, *, hosts: str = "all") -> Action:
+        """An action whose every playbook runs these tasks of its role."""
+        folder, role = self.settings.playbooks_dir / name, self.settings.roles_dir / name
+        folder.mkdir(parents=True, exist_ok=True)
+        (role / "tasks").mkdir(parents=True, exist_ok=True)
+        for kind in ("act", "verify", "rollback"):
+            (folder / f"{kind}.yml").write_text(PLAY.format(action=name, hosts=hosts))
+        (role / "tasks" / "main.yml").write_text(textwrap.dedent(tasks))
+        return Action(
+            id=name,
+            title=name,
+            when="",
+            not_when="",
+            risk=Risk.LOW,
+            reversible=False,
+            task_timeout=20,
+            run_timeout=60,
+            settle_seconds=0,
+            hold_seconds=0,
+            folder=folder,
+            role=role,
+        )
+
+    def job(
+        self,
+        action: Action,
+        kind: RunKind = RunKind.ACT,
+        *,
+        number: int = 1,
+        hosts: tuple[Host, ...] = (),
+        parameters: Mapping[str, str] | None = None,
+        **changes: Any,
+    ) -> PlaybookJob:
+        """A job of one local host unless told otherwise."""
+        given: dict[str, Any] = {
+            "run_id": RunId(f"inc-{number:04d}-{kind}"),
+            "incident_id": IncidentId(f"inc-{number:04d}"),
+            "kind": kind,
+            "action": action.id,
+            "playbook": action.playbook(kind),
+            "roles": self.settings.roles_dir,
+            "parameters": parameters or {},
+            "hosts": hosts or (local_host(),),
+            "task_timeout": action.task_timeout,
+            "run_timeout": action.run_timeout,
+        }
+        return PlaybookJob(**(given | changes))
+
+    def artifacts(self, job: PlaybookJob) -> Path:
+        """Where the run's record is."""
+        return self.settings.artifacts_dir / job.run_id
+
+    def left(self, job: PlaybookJob) -> set[int]:
+        """Processes of the run that still live on this machine."""
+        return processes.marked(Workspace.of(job.run_id, self.settings).marker)
+
+    def private(self, job: PlaybookJob) -> Path:
+        """The run's private folder."""
+        return Workspace.of(job.run_id, self.settings).private
+
+
+def local_host(name: str = "here", **variables: Any) -> Host:
+    """The machine that the tests run on."""
+    return Host(
+        name=name,
+        groups=("all",),
+        connection=Connection(kind="local", address=name),
+        variables={"ansible_connection": "local", **variables},
+    )
+
+
+def environment(**more: str) -> dict[str, str]:
+    """PATH and HOME of this process, and what a test plants."""
+    return {key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ} | more  # noqa: TID251
