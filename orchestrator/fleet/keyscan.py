@@ -6,6 +6,7 @@ connects, once a kind, into a known_hosts of its own that is thrown away; the pr
 
 from __future__ import annotations
 
+import re
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -78,8 +79,11 @@ def _is_key(text: str) -> bool:
 def _no_key(host: Host, target: Target, said: str) -> str:
     where = f"{target.address} port {target.port}"
     because = f" ({said})" if said else ""
-    proxy = target.proxy_jump or target.proxy_command
-    if proxy is None:
+    # `ssh -G` puts every jump's address in brackets.
+    proxy = (target.proxy_jump or "").replace("[", "").replace("]", "")
+    if target.proxy_command:
+        return f"{host.name} shows no host key at {where}{because}. Does its proxy command work: {target.proxy_command}"
+    if not proxy:
         return f"{host.name} shows no host key at {where}{because}. Is its sshd up, and the address right?"
     return (
         f"{host.name} shows no host key at {where} through its proxy {proxy}{because}. The proxy must be "
@@ -149,10 +153,8 @@ def _through_proxy(host: Host, target: Target, asker: Asker) -> tuple[list[str],
                 "PubkeyAuthentication": "no",
                 "ConnectTimeout": str(max(1, round(asker.timeout))),
             }
-            command = ["ssh", *_config(host.connection, asker)]
-            command += [word for key, value in options.items() for word in ("-o", f"{key}={value}")]
-            command += _jump(host.connection, target, asker)
-            command += [*_port(host), *host.connection.ssh_arguments, "--", host.connection.address, "true"]
+            words = [word for key, value in options.items() for word in ("-o", f"{key}={value}")]
+            command = ["ssh", *words, *_way(host, target, asker), "true"]
             done = _run(command, asker, asker.timeout + _SLACK)
             if found.exists():
                 lines += found.read_text(encoding="utf-8").splitlines()
@@ -163,17 +165,31 @@ def _through_proxy(host: Host, target: Target, asker: Asker) -> tuple[list[str],
     return lines, said
 
 
-def _jump(connection: Connection, target: Target, asker: Asker) -> Sequence[str]:
-    """A single jump as a proxy command of ours: `-J` alone would check the jump's key in another known_hosts."""
-    jump = target.proxy_jump
-    if jump is None or "," in jump:
-        return ()
+def _way(host: Host, target: Target, asker: Asker) -> list[str]:
+    """The rest of the command line: how to get to the host.
+
+    A single jump becomes a proxy command of ours: with `-J` ssh would check the jump's key in its own
+    known_hosts and not in the one that counts here.
+    """
+    connection = host.connection
+    jump = _JUMP.fullmatch(target.proxy_jump or "")
+    if jump is None:
+        arguments = [*_config(connection, asker), *_port(host), *connection.ssh_arguments]
+        return [*arguments, "--", connection.address]
     known = known_hosts_file(connection, asker.known_hosts)
-    user, _, place = jump.removeprefix("ssh://").rpartition("@")
-    address, _, port = place.rpartition(":") if place.count(":") == 1 else (place, "", "22")
     words = ["ssh", *_config(connection, asker), "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes"]
-    words += ["-o", f'UserKnownHostsFile="{known}"', "-p", port, *(["-l", user] if user else [])]
-    return ("-o", "ProxyCommand=" + " ".join(_quoted(word) for word in [*words, "-W", "[%h]:%p", address]))
+    words += ["-o", f'UserKnownHostsFile="{known}"']
+    words += [*(["-l", jump["user"]] if jump["user"] else []), *(["-p", jump["port"]] if jump["port"] else [])]
+    words += ["-W", "[%h]:%p", "--", jump["address"] or jump["name"]]
+    command = " ".join(_quoted(word) for word in words)
+    # What the config says of the host is in the target already.
+    return ["-F", "none", "-o", f"ProxyCommand={command}", "-p", str(target.port), "--", target.address]
+
+
+#: One jump, as `ssh -G` prints it.
+_JUMP = re.compile(
+    r"(?:ssh://)?(?:(?P<user>[^,@]+)@)?(?:\[(?P<address>[^],]+)\]|(?P<name>[^,:\[\]]+))(?::(?P<port>\d+))?"
+)
 
 
 def _quoted(word: str) -> str:
