@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from math import ceil
+from math import ceil, isfinite
 from typing import Any
 
 import httpx2
@@ -31,6 +31,8 @@ _TOKENS_WITH_THOUGHTS = 4096
 _KEY = re.compile(r"[!-~]+", re.ASCII)
 #: Named here, so that no variable of the environment sends logs and key elsewhere.
 _BASE_URL = "https://generativelanguage.googleapis.com/"
+#: The version that has had schemas and thinking budgets all along; named for the same reason.
+_API_VERSION = "v1beta"
 #: The service refuses a deadline below this ("Minimum allowed deadline is 10s"); ours is kept on this side.
 _SERVER_DEADLINE_MIN = 10
 #: Worth another try, within the time that is left.
@@ -53,7 +55,9 @@ class GeminiClient:
         self._client = genai.Client(
             api_key=self._key,
             vertexai=False,
-            http_options=types.HttpOptions(base_url=base_url or _BASE_URL, httpx_client=self._http),
+            http_options=types.HttpOptions(
+                base_url=base_url or _BASE_URL, api_version=_API_VERSION, httpx_client=self._http
+            ),
         )
 
     def close(self) -> None:
@@ -178,7 +182,8 @@ def _retry_after(error: errors.APIError) -> float | None:
 def _seconds(text: str) -> float | None:
     """Retry-After is a number of seconds or a date; None where it is neither."""
     try:
-        return max(0.0, float(text))
+        seconds = float(text)
+        return max(0.0, seconds) if isfinite(seconds) else None
     except ValueError:
         pass
     try:
