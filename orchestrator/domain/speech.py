@@ -1,0 +1,118 @@
+"""What a log line says, apart from what it merely repeats of others.
+
+A program's line mixes its own words with text that strangers chose: requests, user names, quoted comments.
+Only the program's own words may state an error, name a path or pick an action. Everything here is a pure
+function of the text, bounded in time and size, and never raises.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+
+#: Characters of a message that are looked at. Longer lines are dumps; what matters stands in front.
+LOOKED_AT = 4096
+#: Paths that one line may name. More is a listing, not a finding.
+PATHS_MAX = 8
+PATH_LENGTH_MAX = 1024
+
+_METHODS = r"(?:GET|POST|PUT|HEAD|DELETE|OPTIONS|PATCH|CONNECT|TRACE|PROPFIND)"
+#: Lines that only say what somebody asked for: common and combined log format, bare request lines, haproxy's
+#: and lograge's. Whatever error words they hold were typed by the client.
+_ACCESS = re.compile(
+    rf"""^(?:\S+[ ]){{1,4}}\[\d{{1,2}}/\w{{3}}/\d{{4}}[:\s]                     # common log format
+      | ^\S+[ ]\S+[ ]\S+[ ]\[[^\]]{{5,40}}\][ ]"
+      | ^(?:\S{{1,60}}[ ]){{0,3}}"?{_METHODS}[ ](?:/|https?://|\*)\S*              # a request line, bare or quoted
+      | ^\S{{1,60}}:\d+[ ]\[[^\]]{{5,40}}\][ ]\S+[ ]\S+[ ][\d/+-]+[ ]\d{{3}}[ ]    # haproxy's httplog
+      | ^method={_METHODS}\b""",
+    re.VERBOSE,
+)
+#: `host prog[pid]: `, `systemd[1]: `, `kernel: [ 12.3] `: who speaks; told by the record's unit already.
+_HEADER = re.compile(
+    r"""^(?:<\d{1,3}>)?
+      (?:[A-Z][a-z]{2}[ ]{1,2}\d{1,2}[ ]\d\d:\d\d:\d\d[ ](?:[\w.-]{1,64}[ ])?)?   # classic syslog time and host
+      (?:\[[ ]{0,8}\d{1,8}\.\d{1,9}\][ ])?
+      (?:(?:[\w./-]{1,64}|\([\w-]{1,32}\))\[\d{1,10}\]:?[ ]|(?:kernel|systemd|sudo|cron|CRON|logrotate|rsyslogd?):[ ])?
+      (?:\[[ ]{0,8}\d{1,8}\.\d{1,9}\][ ])?""",
+    re.VERBOSE,
+)
+_QUOTED = r'(?:"(?:[^"\\]|\\.)*(?:"|$)|\'(?:[^\'\\]|\\.)*(?:\'|$))'
+#: Fields whose value a client, a user or a mail chose.
+_FIELDS = (
+    r"request|referr?er|host|user[-_ ]?agent|agent|query|search|cookie|subject|title|comment|feedback|review|body"
+    r"|payload|input|form|header|uri|url|user(?:[-_ ]?name)?|login|password|passwd|email|ticket|description|text"
+    r"|content|note|chat|said|says|wrote|filename|upload|params?|nick|name|helo|args?|remote[-_ ]?user|upstream"
+)
+#: What is taken out, and what stays of it.
+_FOREIGN = (
+    # nginx names the client's words at the end of a line, Apache the referer.
+    (re.compile(r",\s(?:client|server):\s[^,]{0,256}"), " "),
+    (re.compile(rf"(?i)\b(?:{_FIELDS})[\"']?\s{{0,2}}[=:]\s{{0,2}}{_QUOTED}"), "…"),
+    (re.compile(rf"(?i)\b({_FIELDS})\s{{1,2}}{_QUOTED}"), r"\1 …"),
+    (re.compile(r"(?i),\sreferr?er:\s\S{1,2048}"), " "),
+    (re.compile(rf"\brequest:?\s{_METHODS}\s\S{{1,2048}}"), "request …"),
+    # sshd and friends repeat what was typed as a name, and what a client says when it leaves.
+    (re.compile(r"(?i)\b((?:invalid|illegal|unknown|for)\suser)\s.{0,256}?\sfrom\s"), r"\1 … from "),
+    (
+        re.compile(r"(?i)\b(received\sdisconnect\sfrom\s\S{1,64}\s?(?:port\s\d+)?:\s?\d+:)\s.{0,512}"),
+        r"\1 …",
+    ),
+)
+#: Where a path begins: the line's start, a blank, an opening quote or bracket, `key=`, or a scheme of sockets
+#: and files. It ends at a blank or quote, and is refused as a whole if any character of it is odd.
+_PATH = re.compile(
+    r"""(?:^|[\s"'`(\[{<=,‘“]|unix://?|file://|stdio:)(/[^\s"'`<>‘’“”]{1,2048})""",
+)
+_PLAIN = re.compile(r"/[A-Za-z0-9._+@:,=%~/-]+", re.ASCII)
+#: Punctuation after a path, and the line number that compilers and config parsers add.
+_PUNCTUATION = ":,;.)]}!?"
+_LINE_NUMBER = re.compile(r"(?::\d{1,7}){1,2}$")
+
+
+def is_request(message: str) -> bool:
+    """Whether the line only says what a client asked for."""
+    return _ACCESS.match(_body(message)) is not None
+
+
+def _body(message: str) -> str:
+    head = message[:LOOKED_AT]
+    found = _HEADER.match(head)
+    return head[found.end() :] if found else head
+
+
+def own_words(message: str) -> str:
+    """The program's own words: without syslog header, requests, names and quotes that strangers chose.
+
+    Empty for a line that only says what a client asked for.
+    """
+    body = _body(message)
+    if _ACCESS.match(body):
+        return ""
+    for foreign, kept in _FOREIGN:
+        body = foreign.sub(kept, body)
+    return body.strip()
+
+
+def plain_path(path: str) -> str | None:
+    """The path, lexically normalised, or None for one that must not be used.
+
+    None: relative, `..` anywhere, `%00`, control or shell characters, blanks, globs, too long.
+    """
+    if len(path) > PATH_LENGTH_MAX or not _PLAIN.fullmatch(path) or "%" in path or path.startswith("//"):
+        return None
+    if ".." in path.split("/"):
+        return None
+    normal = posixpath.normpath(path)
+    return normal if normal != "/" else None
+
+
+def named_paths(words: str) -> tuple[str, ...]:
+    """Absolute paths that the words name, in order, each once, at most PATHS_MAX; odd ones are left out."""
+    found: dict[str, None] = {}
+    for match in _PATH.finditer(words[:LOOKED_AT]):
+        path = plain_path(_LINE_NUMBER.sub("", match.group(1).rstrip(_PUNCTUATION)))
+        if path is not None:
+            found.setdefault(path)
+        if len(found) == PATHS_MAX:
+            break
+    return tuple(found)
