@@ -222,18 +222,20 @@ def test_connection_defaults_of_ansible_cfg_count_where_no_variable_does(write: 
 
 
 def test_what_a_host_said_of_itself_is_no_policy(write: Write) -> None:
-    folder = write(
-        {
-            "hosts.ini": "web1 healing_mode=off\n",
-            "facts/web1": '{"healing_mode": "auto", "ansible_host": "192.0.2.66", "ansible_x": "y"}',
-        }
+    folder = write({"hosts.ini": "web1 healing_mode=off\n"})
+    cache = {"ANSIBLE_CACHE_PLUGIN": "jsonfile", "ANSIBLE_CACHE_PLUGIN_CONNECTION": str(folder / "facts")}
+    subprocess.run(
+        [
+            *(sys.executable, "-m", "ansible.cli.adhoc", "-i", str(folder / "hosts.ini"), "-c", "local", "web1"),
+            *("-m", "set_fact", "-a", '{"healing_mode": "auto", "ansible_x": "y", "cacheable": true}'),
+        ],
+        env=ENVIRONMENT | cache | {"ANSIBLE_HOME": str(folder / "home")},
+        capture_output=True,
+        check=True,
     )
+    assert [path for path in (folder / "facts").iterdir() if "auto" in path.read_text(encoding="utf-8")]
 
-    web1 = fleet(
-        folder / "hosts.ini",
-        ANSIBLE_CACHE_PLUGIN="jsonfile",
-        ANSIBLE_CACHE_PLUGIN_CONNECTION=str(folder / "facts"),
-    ).host("web1")
+    web1 = fleet(folder / "hosts.ini", **cache).host("web1")
 
     assert (web1.policy.mode, web1.connection.address, web1.variables) == (Mode.OFF, "web1", {})
 

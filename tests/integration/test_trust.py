@@ -192,11 +192,14 @@ def test_a_host_behind_a_bastion_is_scanned_through_it(lab: Lab, known: Path, tm
     assert found["ssh-ed25519"].line.startswith("web2 ssh-ed25519 ")
 
 
-def test_an_untrusted_bastion_is_the_thing_to_trust_first(lab: Lab, known: Path) -> None:
+def test_an_untrusted_bastion_is_the_thing_to_trust_first(lab: Lab, known: Path, tmp_path: Path) -> None:
+    config = tmp_path / "config"
+    # It would let us in: only its unknown key stands in the way.
+    config.write_text(f"Host {address(lab, 'web1')}\n  IdentityFile {lab.key}\n", encoding="utf-8")
     host = entry("web2", "-J", f"healer@{address(lab, 'web1')}")
 
     with pytest.raises(HostUnreachable) as caught:
-        scan(host, known)
+        scan(host, known, config)
 
     assert f"through its proxy healer@{address(lab, 'web1')}" in str(caught.value)
     assert "`healer trust` it" in str(caught.value)
