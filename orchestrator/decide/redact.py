@@ -43,7 +43,7 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
             rf"\1{REDACTED}",
         ),
         # Command lines: --password x, -p x of clients that take a password so, -u user:password, IDENTIFIED BY 'x'.
-        (rf"(--?[\w-]{{0,40}}{_LABEL}[\w-]{{0,40}}[\s=]{{1,4}})" + _VALUE, rf"\1{REDACTED}"),
+        (rf"((?<!\S)--?[\w-]{{0,40}}{_LABEL}[\w-]{{0,40}}[\s=]{{1,4}})" + _VALUE, rf"\1{REDACTED}"),
         (
             r"(\b(?:mysql|mysqldump|mysqladmin|mariadb|sshpass|redis-cli|ldapsearch)\b[^|;&]{0,512}?\s-[paw])\s?[^\s]+",
             rf"\1{REDACTED}",

@@ -140,9 +140,7 @@ def _cases() -> list[Any]:
 def test_case(case: dict[str, Any]) -> None:
     verdict = judge(question_of(case["question"]))
 
-    assert {"outcome": verdict.outcome, "rule": verdict.rule} == case["verdict"], (
-        f"{case['case']}: {verdict.reason}"
-    )
+    assert {"outcome": verdict.outcome, "rule": verdict.rule} == case["verdict"], f"{case['case']}: {verdict.reason}"
     for text in case.get("says", []):
         assert text in verdict.reason
     assert verdict.reason.endswith(".")
@@ -158,3 +156,9 @@ def test_each_files_cases_hold_an_allowed_one() -> None:
     for file in CASES.glob("*.jsonl"):
         outcomes = {json.loads(line)["verdict"]["outcome"] for line in file.read_text().splitlines()}
         assert {Outcome.ALLOWED, Outcome.DENIED} <= outcomes, file.name
+
+
+def test_an_action_other_than_the_decided_one_is_not_on_the_whitelist() -> None:
+    verdict = judge(replace(question_of({}), action=ACTIONS["fix_permissions"]))
+
+    assert (verdict.outcome, verdict.rule) == (Outcome.DENIED, "whitelist")

@@ -58,9 +58,7 @@ ACTIONS = {
     "free_disk_space": _action("free_disk_space", {}),
     "restart_network": _action("restart_network", {"service": ParameterSource.UNIT}),
 }
-PARAMETERS = st.fixed_dictionaries(
-    {}, optional={"service": st.sampled_from(UNITS), "path": st.sampled_from(PATHS)}
-)
+PARAMETERS = st.fixed_dictionaries({}, optional={"service": st.sampled_from(UNITS), "path": st.sampled_from(PATHS)})
 
 
 @st.composite
@@ -70,8 +68,7 @@ def attempts(draw: st.DrawFn) -> Attempt:
         action=draw(st.sampled_from(sorted(ACTIONS))),
         parameters=draw(PARAMETERS),
         signatures=draw(SIGNATURES),
-        at=NOW
-        - timedelta(seconds=draw(st.sampled_from([-90000, -5, 0, 1, 59, 60, 4000, 86399, 86400, 90000]))),
+        at=NOW - timedelta(seconds=draw(st.sampled_from([-90000, -5, 0, 1, 59, 60, 4000, 86399, 86400, 90000]))),
     )
 
 
@@ -138,9 +135,7 @@ def healthy(draw: st.DrawFn) -> Question:
     """Questions that nothing but history and mode can object to: random ones are hardly ever allowed."""
     host = draw(HOSTS)
     return Question(
-        decision=Decision(
-            action="restart_service", parameters={"service": "web"}, reason="", chooser="embedded"
-        ),
+        decision=Decision(action="restart_service", parameters={"service": "web"}, reason="", chooser="embedded"),
         action=ACTIONS["restart_service"],
         host=replace(host, policy=replace(host.policy, protected_services=frozenset())),
         facts=Facts(

@@ -1,0 +1,29 @@
+"""What holds of the chooser without any server; tests/integration/test_gemini.py has the rest."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from orchestrator.decide.gemini import GeminiChooser
+from orchestrator.domain.hosts import Secret
+
+
+def test_importing_the_chooser_does_not_import_the_client() -> None:
+    code = (
+        "import sys; from orchestrator.decide.gemini import GeminiChooser; "
+        "sys.exit(any(name.startswith(('google.genai', 'httpx')) for name in sys.modules))"
+    )
+
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_closing_before_the_first_question_is_fine() -> None:
+    GeminiChooser(api_key=Secret("key"), model="m", timeout_seconds=1).close()
+
+
+def test_the_key_is_in_no_repr() -> None:
+    chooser = GeminiChooser(api_key=Secret("canary"), model="m", timeout_seconds=1)
+
+    assert "canary" not in repr(chooser)
+    assert "canary" not in repr(vars(chooser))
