@@ -1,0 +1,256 @@
+"""A lab: its hosts from up to down."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
+
+from lab import machine
+from lab.errors import LabError
+from lab.faults import find_fault
+from lab.image import ensure_image
+from lab.inventory import inventory_text
+from lab.keys import ensure_key, known_hosts_lines, write
+from lab.network import MOST_HOSTS, Network, host_address
+from lab.podman import Container, Podman
+from lab.readiness import wait_until_ready
+
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
+_HOST = re.compile(r"web([1-9][0-9]{0,2})")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabHost:
+    """One host of a lab."""
+
+    name: str
+    address: str
+    container: str
+    #: `running`, `stopped` or `missing`.
+    state: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Memory:
+    """What a lab remembers between commands; its file `lab.json`."""
+
+    subnet: str
+    hosts: tuple[str, ...]
+    variables: Mapping[str, Any] = field(default_factory=dict)
+    host_variables: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+def _silent(sentence: str) -> None:
+    """The default listener."""
+
+
+class Lab:
+    """A named fleet. Labs of different names never meet; all files of this one lie in `state_dir`/`name`.
+
+    `say` hears, in sentences, what takes long or changes the machine. Every method raises LabError.
+    """
+
+    def __init__(self, name: str, state_dir: Path, *, say: machine.Say = _silent) -> None:
+        if not _NAME.fullmatch(name):
+            raise LabError(
+                f"{name!r} is no name for a lab: use up to 40 small letters, digits and hyphens, "
+                "beginning with a letter."
+            )
+        self.name = name
+        self._folder = state_dir.absolute() / name
+        self._say = say
+        self._podman = Podman()
+        self._network = Network(name)
+        self.inventory = self._folder / "inventory.yml"
+        self.key = self._folder / "key"
+        self.known_hosts = self._folder / "known_hosts"
+
+    def up(
+        self,
+        hosts: int,
+        *,
+        variables: Mapping[str, Any] | None = None,
+        host_variables: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> list[LabHost]:
+        """Bring up hosts web1 .. web`hosts`, keep what runs, repair what a cut-off left.
+
+        Returns when every host's systemd has finished booting and its sshd answers. Variables go to the
+        inventory; None keeps those of the last time.
+        """
+        if not 1 <= hosts <= MOST_HOSTS:
+            raise LabError(f"A lab has 1 to {MOST_HOSTS} hosts, not {hosts}.")
+        machine.require_programs()
+        with machine.lock(self._say):
+            machine.register(self.name, self._folder)
+            self._podman.open()
+            image = ensure_image(self._podman, self._say)
+            before, found = self._recall(), self._usable_containers()
+            subnet = self._network.prepare(IPv4Network(before.subnet) if before else None)
+            named = {f"web{number + 1}" for number in range(hosts)} | set(before.hosts if before else ())
+            memory = _Memory(
+                subnet=str(subnet),
+                hosts=tuple(sorted(named, key=_number)),
+                variables=_kept(variables, before.variables if before else {}),
+                host_variables=_kept(host_variables, before.host_variables if before else {}),
+            )
+            self._write(memory)
+            others = [one for one in self._podman.containers() if one.lab != self.name]
+            machine.make_room_for(len(others) + len(memory.hosts), self._say)
+            self._boot(memory, found, image)
+        return self.status()
+
+    def down(self) -> None:
+        """Remove every trace: hosts, network, files; with the last lab also namespace and kernel limit."""
+        with machine.lock(self._say):
+            owner = machine.registered().get(self.name)
+            if owner not in (None, self._folder) and owner.exists():
+                raise LabError(f"The lab {self.name!r} belongs to {owner}; use --state-dir {owner.parent}.")
+            if owner is None and not self._folder.exists():
+                return
+            machine.require_programs()
+            self._podman.open()
+            self._podman.remove([one.name for one in self._podman.containers(self.name)])
+            self._network.remove()
+            shutil.rmtree(self._folder, ignore_errors=True)
+            machine.unregister(self.name)
+            if not machine.registered() and not self._podman.containers():
+                self._podman.close()
+                machine.restore(self._say)
+
+    def status(self) -> list[LabHost]:
+        """The hosts of the last `up` as they are now; an empty list for a lab that is down."""
+        memory = self._recall()
+        if memory is None:
+            return []
+        self._podman.open()
+        found = {one.host: one for one in self._podman.containers(self.name)}
+        return [self._host(name, memory, found.get(name)) for name in memory.hosts]
+
+    def break_(self, fault: str, host: str) -> None:
+        """Break a host; returns once the fault's error is in the host's journal."""
+        script = find_fault(fault).text()
+        answer = self._in_host(host, ["sh", "-s"], timeout=90, stdin=script)
+        if answer.returncode:
+            raise LabError(f"The fault {fault} did not take on {host}: {answer.stderr.strip()[-600:]}")
+
+    def execute(self, host: str, command: str, *, check: bool = True, timeout: float = 30) -> CompletedProcess[str]:
+        """Run a shell command as root on a host, past SSH; `check` raises LabError if it fails."""
+        answer = self._in_host(host, ["sh", "-c", command], timeout=timeout)
+        if check and answer.returncode:
+            words = (answer.stderr.strip() or answer.stdout.strip())[-600:]
+            raise LabError(f"`{command}` failed on {host} with code {answer.returncode}: {words}")
+        return answer
+
+    def _in_host(
+        self, host: str, command: list[str], *, timeout: float, stdin: str | None = None
+    ) -> CompletedProcess[str]:
+        memory = self._recall()
+        if memory is None:
+            raise LabError(f"The lab {self.name!r} is down; bring it up with: healer lab up --name {self.name}")
+        if host not in memory.hosts:
+            raise LabError(f"There is no host {host!r} in the lab {self.name!r}: {', '.join(memory.hosts)}.")
+        entry = ["exec", *(["--interactive"] if stdin is not None else []), self._container(host)]
+        return self._podman.run(*entry, *command, timeout=timeout, check=False, stdin=stdin)
+
+    def _usable_containers(self) -> dict[str, Container]:
+        """This lab's containers by host, without those whose files or processes are gone: they are removed."""
+        found = self._podman.containers(self.name)
+        lost = [one.name for one in found if not (self._folder / "hosts" / one.host / "authorized_keys").exists()]
+        self._podman.remove(lost)
+        return {one.host: one for one in found if one.name not in lost}
+
+    def _boot(self, memory: _Memory, found: Mapping[str, Container], image: str) -> None:
+        def start(host: str) -> None:
+            container = found.get(host)
+            if container is not None and not container.running:
+                answer = self._podman.run("start", container.name, check=False)
+                if answer.returncode:
+                    self._podman.remove([container.name])
+                    container = None
+            if container is None:
+                self._podman.start_host(
+                    name=self._container(host),
+                    lab=self.name,
+                    host=host,
+                    image=image,
+                    folder=self._folder / "hosts" / host,
+                )
+
+        def ready(host: str) -> None:
+            if host not in alive:
+                raise LabError(f"The host {host} did not stay up; look with: podman logs {self._container(host)}")
+            self._network.plug(_number(host), alive[host].pid, subnet)
+            wait_until_ready(host, alive[host].pid, str(host_address(subnet, _number(host))))
+
+        subnet = IPv4Network(memory.subnet)
+        _each(start, memory.hosts)
+        alive = {one.host: one for one in self._podman.containers(self.name) if one.running}
+        _each(ready, memory.hosts)
+
+    def _write(self, memory: _Memory) -> None:
+        """All files of the lab: keys first, memory before any container, so that a cut-off can be repaired."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._folder.chmod(0o700)
+        login = ensure_key(self.key, f"healing-lab {self.name}")
+        subnet = IPv4Network(memory.subnet)
+        addresses = {host: str(host_address(subnet, _number(host))) for host in memory.hosts}
+        names = "127.0.0.1 localhost\n" + "".join(f"{addresses[host]} {host}\n" for host in memory.hosts)
+        known = {}
+        for host in memory.hosts:
+            folder = self._folder / "hosts" / host
+            folder.mkdir(parents=True, exist_ok=True)
+            known[host] = (addresses[host], ensure_key(folder / "ssh_host_ed25519_key", host))
+            write(folder / "authorized_keys", f"{login}\n")
+            write(folder / "hosts", names)
+        write(self.known_hosts, known_hosts_lines(known), mode=0o600)
+        text = inventory_text(
+            addresses,
+            key=self.key,
+            known_hosts=self.known_hosts,
+            variables=memory.variables,
+            host_variables=memory.host_variables,
+        )
+        write(self.inventory, text, mode=0o600)
+        write(self._folder / "lab.json", json.dumps(memory.__dict__, indent=2), mode=0o600)
+
+    def _recall(self) -> _Memory | None:
+        file = self._folder / "lab.json"
+        if not file.exists():
+            return None
+        given = json.loads(file.read_text(encoding="utf-8"))
+        return _Memory(**{**given, "hosts": tuple(given["hosts"])})
+
+    def _host(self, name: str, memory: _Memory, container: Container | None) -> LabHost:
+        state = "missing" if container is None else "running" if container.running else "stopped"
+        address = host_address(IPv4Network(memory.subnet), _number(name))
+        return LabHost(name=name, address=str(address), container=self._container(name), state=state)
+
+    def _container(self, host: str) -> str:
+        return f"healing-lab-{self.name}-{host}"
+
+
+def _number(host: str) -> int:
+    match = _HOST.fullmatch(host)
+    if match is None:
+        raise LabError(f"{host!r} is no host of a lab; they are called web1, web2 and so on.")
+    return int(match[1])
+
+
+def _kept(given: Mapping[str, Any] | None, before: Mapping[str, Any]) -> Mapping[str, Any]:
+    return dict(before if given is None else given)
+
+
+def _each(function: Callable[[str], None], hosts: Iterable[str]) -> None:
+    """Call for every host, a few at a time: booting is work for the processor, waiting is not."""
+    with ThreadPoolExecutor(max_workers=4 * (os.cpu_count() or 1)) as pool:
+        for _ in pool.map(function, hosts):
+            pass
