@@ -1,0 +1,101 @@
+"""One shape for everything that goes wrong: {"status": "error", "error": {"code", "message", "field"?}}."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from orchestrator.errors import HealingError, TemporaryError
+
+log = logging.getLogger("healing.api")
+
+
+class ApiError(Exception):
+    """A refusal of the API itself; `message` is a sentence for a person."""
+
+    def __init__(self, status: int, code: str, message: str, *, field: str | None = None) -> None:
+        super().__init__(message)
+        self.status, self.code, self.message, self.field = status, code, message, field
+
+
+def error_response(
+    status: int,
+    code: str,
+    message: str,
+    *,
+    field: str | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> JSONResponse:
+    """The one shape."""
+    error = {"code": code, "message": message}
+    if field is not None:
+        error["field"] = field
+    return JSONResponse({"status": "error", "error": error}, status_code=status, headers=headers)
+
+
+def install(app: FastAPI) -> None:
+    """Every exception that leaves a route becomes the one shape; no traceback leaves the process."""
+    app.add_exception_handler(ApiError, _api)
+    app.add_exception_handler(HealingError, _healing)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _internal)
+
+
+def _api(_request: Request, error: Exception) -> JSONResponse:
+    if not isinstance(error, ApiError):
+        raise error
+    return error_response(error.status, error.code, error.message, field=error.field)
+
+
+def _healing(_request: Request, error: Exception) -> JSONResponse:
+    if not isinstance(error, HealingError):
+        raise error
+    status = HTTPStatus.SERVICE_UNAVAILABLE if isinstance(error, TemporaryError) else HTTPStatus.INTERNAL_SERVER_ERROR
+    log.warning("api.error %s: %s", error.code, error)
+    return error_response(status, error.code, str(error))
+
+
+def _invalid(_request: Request, error: Exception) -> JSONResponse:
+    if not isinstance(error, RequestValidationError):
+        raise error
+    first = error.errors()[0]
+    place = [str(part) for part in _sequence(first.get("loc"))]
+    name = ".".join(place[1:]) if first.get("type") != "json_invalid" else ""
+    said = str(first.get("msg", "invalid")).removeprefix("Value error, ")
+    return error_response(
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "invalid",
+        f"{name or 'body'}: {said}.".replace("..", "."),
+        field=name or "body",
+    )
+
+
+def _sequence(value: object) -> Sequence[object]:
+    return value if isinstance(value, list | tuple) else ()
+
+
+def _http(request: Request, error: Exception) -> JSONResponse:
+    if not isinstance(error, HTTPException):
+        raise error
+    said = {
+        HTTPStatus.NOT_FOUND: ("not_found", f"There is nothing at {request.url.path}."),
+        HTTPStatus.METHOD_NOT_ALLOWED: ("method", f"{request.url.path} does not take {request.method}."),
+    }
+    code, message = said.get(HTTPStatus(error.status_code), ("http", str(error.detail)))
+    return error_response(error.status_code, code, message, headers=error.headers)
+
+
+def _internal(request: Request, error: Exception) -> JSONResponse:
+    log.error("api.internal %s %s", request.method, request.url.path, exc_info=error)
+    return error_response(
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        "internal",
+        "An error of ours, logged by `healer serve`. What was begun goes on by itself: see `healer incidents list`.",
+    )

@@ -1,0 +1,23 @@
+"""The application: routes, the guard before them, and one shape of errors."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+
+from api import errors
+from api.guard import Guard
+from api.routes import approvals, heal, health, history, incidents, inject, logs, metrics, runs, status
+from api.state import ApiState
+
+ROUTES = (approvals, heal, health, history, incidents, inject, logs, metrics, runs, status)
+
+
+def create_app(state: ApiState) -> FastAPI:
+    """The API over a wired state. It has no page of its own that would load anything from elsewhere."""
+    app = FastAPI(title="healing-bot", docs_url=None, redoc_url=None, openapi_url=None)
+    app.state.healing = state
+    for route in ROUTES:
+        app.include_router(route.router)
+    errors.install(app)
+    app.add_middleware(Guard, token=state.token, api_host=state.settings.api_host)
+    return app

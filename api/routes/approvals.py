@@ -1,0 +1,51 @@
+"""GET /api/approvals, POST /api/approvals/{id}: questions to a person."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, ConfigDict
+
+from api import shapes
+from api.errors import ApiError
+from api.requests import Text
+from api.routes.heal import ACTOR
+from api.state import State
+from orchestrator.domain.verdicts import Answer
+from orchestrator.errors import ConfigError
+
+router = APIRouter(prefix="/api/approvals")
+
+
+class Answered(BaseModel):
+    """What a person says, and why."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    answer: Literal["approved", "denied"]
+    reason: Text
+
+
+@router.get("")
+def approvals(
+    state: State,
+    answer: Answer | None = None,
+    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+) -> dict[str, Any]:
+    """Newest first; each with the digest of the very bytes that would run."""
+    found = state.store.approvals((answer,) if answer else (), limit)
+    return {"status": "success", "count": len(found), "approvals": shapes.plain(found)}
+
+
+@router.post("/{approval_id}")
+def answer(approval_id: str, answered: Answered, state: State) -> dict[str, Any]:
+    """Carried out within a second by the worker. 409 where it was answered before or has lapsed."""
+    if state.store.approval(approval_id) is None:
+        raise ApiError(HTTPStatus.NOT_FOUND, "not_found", "There is no such approval. GET /api/approvals lists them.")
+    try:
+        done = state.answer(approval_id, Answer(answered.answer), ACTOR, answered.reason)
+    except ConfigError as error:
+        raise ApiError(HTTPStatus.CONFLICT, "answered", str(error)) from error
+    return {"status": "success", "approval": shapes.plain(done)}

@@ -1,0 +1,81 @@
+"""POST /api/auto-healer/heal: the whole pipeline for an error that a client saw."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import APIRouter, Response
+from fastapi.concurrency import run_in_threadpool
+
+from api import shapes
+from api.errors import ApiError
+from api.requests import Report, host_of
+from api.state import ApiState, State
+from orchestrator.domain import ids
+from orchestrator.domain.incidents import FINAL, Incident, IncidentState
+
+router = APIRouter()
+
+#: Who asked, for the ledger: the one token is all that is known of a client.
+ACTOR = "api"
+
+
+@router.post("/api/auto-healer/heal")
+async def heal(report: Report, state: State, response: Response) -> dict[str, Any]:
+    """200 with the end, 202 while it waits for a person; past the limit 200 `verifying` with a link."""
+    host = await run_in_threadpool(host_of, state.fleet, report.host)
+    incident_id = await run_in_threadpool(
+        lambda: state.trigger(
+            host=host,
+            service=report.service,
+            message=report.message,
+            level=report.level,
+            timestamp=report.timestamp,
+            actor=ACTOR,
+        )
+    )
+    incident = await _end(state, incident_id)
+    if incident.state is IncidentState.PENDING_APPROVAL:
+        response.status_code = HTTPStatus.ACCEPTED
+    return {"status": "success", "healing_result": await run_in_threadpool(result, state, incident)}
+
+
+async def _end(state: ApiState, incident_id: str) -> Incident:
+    """The incident once it has ended or asks a person, else as it stands after the limit. Holds no thread."""
+    deadline = time.monotonic() + state.heal_wait_seconds
+    while True:
+        incident = await run_in_threadpool(state.store.incident, incident_id)
+        if incident is None:
+            raise ApiError(
+                HTTPStatus.CONFLICT,
+                "changed",
+                "The incident ended while this was asked. Ask again if it is still sick.",
+            )
+        settled = incident.state in FINAL or incident.state is IncidentState.PENDING_APPROVAL
+        if settled or time.monotonic() > deadline:
+            return incident
+        await asyncio.sleep(state.heal_look_seconds)
+
+
+def result(state: ApiState, incident: Incident) -> dict[str, Any]:
+    """`healing_result`: how it stands, what was done, how it was verified, by which rule and why."""
+    runs = state.store.runs(incident_id=incident.id)
+    verdict = state.store.verdict(incident.id)
+    ended = incident.state in FINAL or incident.state is IncidentState.PENDING_APPROVAL
+    answer: dict[str, Any] = {
+        "status": incident.state.value if ended else "verifying",
+        "actions": shapes.actions(runs),
+        "verification": shapes.verification(incident, runs),
+        "outcome": verdict.outcome.value if verdict else "",
+        "rule": verdict.rule if verdict else "",
+        "reason": incident.reason,
+        "host": incident.host,
+        "incident": incident.id,
+        "link": f"/api/incidents/{incident.id}",
+    }
+    if incident.state is IncidentState.PENDING_APPROVAL:
+        answer["approval"] = ids.approval_id(incident.id)
+    return answer

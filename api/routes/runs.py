@@ -1,0 +1,32 @@
+"""GET /api/runs/{id}: one playbook run with its tasks and artifacts."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import APIRouter
+
+from api import shapes
+from api.errors import ApiError
+from api.state import State
+from orchestrator.record import artifacts
+
+router = APIRouter(prefix="/api/runs")
+
+
+@router.get("/{run_id}")
+def run(run_id: str, state: State) -> dict[str, Any]:
+    """How it ended, task by task, and which files it left."""
+    found = state.store.run(run_id)
+    if found is None:
+        raise ApiError(
+            HTTPStatus.NOT_FOUND, "not_found", "There is no such run. GET /api/incidents/ID lists an incident's."
+        )
+    folder = artifacts.folder_of(state.settings.artifacts_dir, found.id)
+    return {
+        "status": "success",
+        "run": shapes.plain(found),
+        "tasks": shapes.plain(artifacts.tasks(folder)),
+        "files": shapes.plain(artifacts.files(folder)),
+    }
