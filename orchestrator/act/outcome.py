@@ -168,13 +168,10 @@ def _while(events: Sequence[Event]) -> str:
 
 
 def _last_words(events: Sequence[Event]) -> str:
-    """What Ansible printed outside of tasks: the first error, else the last line (of a traceback, say)."""
-    for name in ("error", "verbose"):
-        said = [str(event.get("stdout", "")).strip() for event in events if _is(event, name)]
-        words = [text for text in said if text]
-        if words:
-            return " ".join(words[0 if name == "error" else -1].split())
-    return ""
+    """What Ansible printed outside of tasks: its first error, else the last line (of a traceback, say)."""
+    said = [str(event.get("stdout", "")) for event in events if event.get("event") in ("error", "verbose")]
+    lines = [" ".join(line.split()) for text in said for line in text.splitlines() if line.strip()]
+    return next((line for line in lines if line.startswith(("[ERROR]", "ERROR!"))), lines[-1] if lines else "")
 
 
 def _is(event: Event, name: str) -> bool:

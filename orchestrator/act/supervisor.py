@@ -160,11 +160,12 @@ def runner_config(folder: Path, order: Order) -> RunnerConfig:
         playbook=order.playbook,
         inventory=str(folder / "inventory" / "hosts.yml"),
         envvars=dict(order.environment),
-        settings={"pexpect_timeout": LOOK},
         fact_cache_type="memory",
         quiet=True,
     )
     config.prepare()
+    # Given as a setting it would be dropped, for want of a file env/settings.
+    config.pexpect_timeout = LOOK
     # -P: the project folder is the working directory, and no file in it may stand in for a Python module.
     config.command[:1] = [sys.executable, "-P", "-m", "ansible.cli.playbook"]
     allowed = RUNNER_KEYS | order.environment.keys()

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import pickle
+import subprocess
+import sys
 import textwrap
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +34,27 @@ PLAY = """\
     - name: Use the role
       ansible.builtin.import_role:
         name: {action}
+"""
+
+
+#: Starts a task, says so in a file, and then takes its time.
+SLOW = """
+- name: Say that it began
+  ansible.builtin.copy:
+    content: began
+    dest: "{{ slow_mark }}"
+    mode: "0600"
+- name: Take long
+  ansible.builtin.command: sleep 60
+  changed_when: false
+"""
+QUICK = """
+- name: Say it
+  ansible.builtin.lineinfile:
+    path: "{{ quick_mark }}"
+    line: "{{ healing_run_id }} {{ quick_word | default('') }}"
+    create: true
+    mode: "0600"
 """
 
 
@@ -127,3 +152,48 @@ def local_host(name: str = "here", **variables: Any) -> Host:
 def environment(**more: str) -> dict[str, str]:
     """PATH and HOME of this process, and what a test plants."""
     return {key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ} | more  # noqa: TID251
+
+
+def until(condition: Callable[[], bool], seconds: float = 20) -> None:
+    """Wait for a condition; never for a time."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "the condition never held"
+        time.sleep(0.02)
+
+
+def slow(stage: Stage, number: int = 1, **changes: Any) -> tuple[PlaybookJob, Path]:
+    """A job that writes its mark and then takes long."""
+    mark = stage.folder / f"mark-{number}"
+    action = stage.action("slow", SLOW)
+    return stage.job(action, number=number, parameters={"mark": str(mark)}, **changes), mark
+
+
+def quick(stage: Stage, number: int = 1, **changes: Any) -> tuple[PlaybookJob, Path]:
+    """A job that adds a line to its mark."""
+    mark = stage.folder / "mark"
+    return stage.job(stage.action("quick", QUICK), number=number, parameters={"mark": str(mark)}, **changes), mark
+
+
+def fail(message: str) -> str:
+    """A task that fails with these words."""
+    return f"- name: Say so\n  ansible.builtin.fail:\n    msg: '{message}'\n"
+
+
+def orphaned(stage: Stage, job: PlaybookJob) -> subprocess.Popen[bytes]:
+    """Another orchestrator process that executes the job, to be killed."""
+    code = f"""
+import sys
+from pathlib import Path
+from typing import Any
+from tests.support.act_stage import Stage, environment
+from orchestrator.act.executor import RunnerExecutor
+from orchestrator import settings
+from orchestrator.record.store import open_store
+from orchestrator.testing import FakeProbe
+import pickle
+job = pickle.loads(bytes.fromhex(sys.argv[1]))
+loaded = settings.load(Path({str(stage.folder / "healer.toml")!r}), environment())
+RunnerExecutor(loaded, open_store(loaded.database_url), FakeProbe()).execute(job)
+"""
+    return subprocess.Popen([sys.executable, "-c", code, pickle.dumps(job).hex()])
