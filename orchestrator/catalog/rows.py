@@ -1,0 +1,138 @@
+"""What action.yml and argument_specs.yml may say, checked by pydantic: one of the three doors that use it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from orchestrator.domain.actions import ParameterSource, Risk
+from orchestrator.errors import CatalogError
+
+_Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+#: Seconds of a time limit: an hour is no healing any more.
+_Limit = Annotated[int, Field(ge=1, le=3600)]
+
+
+class _Row(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class PatternRow(_Row):
+    """One entry of `patterns`."""
+
+    match: _Text
+    unless: _Text | None = None
+    severity: Literal["error", "warning"] = "error"
+
+
+class ActionRow(_Row):
+    """A whole action.yml."""
+
+    title: _Text
+    when: _Text
+    not_when: _Text
+    risk: Annotated[Risk, Field(strict=False)]
+    reversible: bool
+    task_timeout_seconds: _Limit
+    run_timeout_seconds: _Limit
+    settle_seconds: Annotated[float, Field(ge=0, le=300)]
+    hold_seconds: Annotated[float, Field(ge=0, le=86400)]
+    parameters: dict[str, Annotated[ParameterSource, Field(strict=False)]]
+    patterns: list[PatternRow]
+
+
+class OptionRow(BaseModel):
+    """One option of a role's argument spec. Ansible checks the rest of it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    type: str | None = None
+    required: bool = False
+    description: str | list[str] = ""
+
+    def text(self) -> str:
+        """The description as one line."""
+        lines = [self.description] if isinstance(self.description, str) else self.description
+        return " ".join(" ".join(lines).split())
+
+
+class EntryRow(BaseModel):
+    """One entry point of a role."""
+
+    options: dict[str, OptionRow] = {}
+
+
+class SpecRow(_Row):
+    """A whole argument_specs.yml."""
+
+    argument_specs: dict[str, EntryRow]
+
+
+_R = TypeVar("_R", bound=BaseModel)
+
+
+class _Strict(yaml.SafeLoader):
+    """YAML in which no key comes twice: the second would silently win."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if isinstance(key, str) and key in seen:
+                raise yaml.constructor.ConstructorError(
+                    "while reading a mapping", node.start_mark, f"the key {key} comes twice", key_node.start_mark
+                )
+            seen.add(key if isinstance(key, str) else repr(key))
+        return super().construct_mapping(node, deep)
+
+
+def read(file: Path) -> Any:
+    """The YAML of a file. Raises CatalogError."""
+    try:
+        # A subclass of SafeLoader: it makes plain values alone.
+        return yaml.load(file.read_text(encoding="utf-8"), _Strict)  # noqa: S506
+    except FileNotFoundError:
+        raise CatalogError(f"{file} is missing; write it, or remove its folder from the whitelist.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise CatalogError(f"{file} can't be read ({error}); correct it.") from error
+    except yaml.YAMLError as error:
+        said = " ".join(str(error).split())
+        raise CatalogError(f"{file} is no YAML ({said}); correct it.") from error
+
+
+def parse(file: Path, model: type[_R]) -> _R:
+    """The file as a row of that shape. Raises CatalogError, naming the key and a near match."""
+    content = read(file)
+    if not isinstance(content, dict):
+        raise CatalogError(
+            f"{file} holds no mapping of keys to values; begin it with `{next(iter(model.model_fields))}:`."
+        )
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        raise CatalogError(f"{file}: {_sentence(error, model)}") from error
+
+
+def near(word: str, known: Iterable[str]) -> str:
+    """` (did you mean X?)`, or nothing."""
+    close = get_close_matches(word, list(known), n=1)
+    return f" (did you mean {close[0]}?)" if close else ""
+
+
+def _sentence(error: ValidationError, model: type[BaseModel]) -> str:
+    """The first unknown key, for a misspelt one is also missing; else the first fault."""
+    faults = error.errors(include_url=False, include_input=True)
+    fault = next((one for one in faults if one["type"] == "extra_forbidden"), faults[0])
+    key = ".".join(str(part + 1) if isinstance(part, int) else part for part in fault["loc"])
+    if fault["type"] == "extra_forbidden":
+        known = PatternRow.model_fields if key.startswith("patterns.") else model.model_fields
+        last = str(fault["loc"][-1])
+        return f"the key {key} is unknown{near(last, known)}; known are {', '.join(known)}."
+    if fault["type"] == "missing":
+        return f"the key {key} is missing; add it."
+    return f"{key} is {fault['input']!r}: {fault['msg'][0].lower()}{fault['msg'][1:]}; correct it."
