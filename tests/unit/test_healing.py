@@ -1,0 +1,368 @@
+"""The order of a healing, over in-memory rooms: what each ending of each room leads to, and what never happens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator import settings
+from orchestrator.catalog import Catalog
+from orchestrator.detect.detector import Detector
+from orchestrator.domain import ids
+from orchestrator.domain.actions import Action, Decision, Parameter, ParameterSource, Risk
+from orchestrator.domain.hosts import Connection, Host, HostPolicy, Mode
+from orchestrator.domain.incidents import IncidentState, Origin
+from orchestrator.domain.records import LogRecord
+from orchestrator.domain.runs import PlaybookJob, PlaybookResult, RunStatus
+from orchestrator.domain.verdicts import Answer, Facts, UnitFacts
+from orchestrator.errors import BadReply, HostUnreachable
+from orchestrator.healing import Healing, Rooms
+from orchestrator.testing import FakeChooser, FakeExecutor, FakeFleet, FakeProbe, InlineEngine, MemoryStore
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+RESTART = Decision(action="restart_service", parameters={"service": "nginx"}, reason="it crashed", chooser="fake")
+
+
+def action(**other: Any) -> Action:
+    return replace(
+        Action(
+            id="restart_service",
+            title="Restart a service",
+            when="",
+            not_when="",
+            risk=Risk.LOW,
+            reversible=False,
+            task_timeout=30,
+            run_timeout=60,
+            settle_seconds=2,
+            hold_seconds=30,
+            parameters=(
+                Parameter(name="service", type="str", required=True, description="", source=ParameterSource.UNIT),
+            ),
+            folder=Path("playbooks/restart_service"),
+        ),
+        **other,
+    )
+
+
+class RecordingExecutor(FakeExecutor):
+    """Writes its runs into the store, as the real one does."""
+
+    def __init__(self, store: MemoryStore, **endings: RunStatus) -> None:
+        super().__init__(**endings)
+        self.store = store
+
+    def execute(self, job: PlaybookJob) -> PlaybookResult:
+        if self.store.claim(job, signatures=self.store.signatures(job.incident_id)) is not None:
+            return super().execute(job)
+        result = super().execute(job)
+        self.store.finish(result, slot_shut=False)
+        return result
+
+
+class Told:
+    """A notifier that remembers."""
+
+    def __init__(self) -> None:
+        self.sentences: list[str] = []
+
+    def tell(self, action: str, incident: object, sentence: str) -> None:
+        self.sentences.append(f"{action}: {sentence}")
+
+
+@dataclass
+class House:
+    """A healing with its in-memory rooms, one host, and one incident in the store."""
+
+    store: MemoryStore
+    engine: InlineEngine
+    executor: FakeExecutor
+    probe: FakeProbe
+    chooser: FakeChooser
+    told: Told
+    healing: Healing
+    now: list[datetime]
+    incident: str = ""
+
+    @property
+    def state(self) -> IncidentState:
+        found = self.store.incident(self.incident)
+        assert found is not None
+        return found.state
+
+    @property
+    def reason(self) -> str:
+        found = self.store.incident(self.incident)
+        assert found is not None
+        return found.reason
+
+    @property
+    def kinds(self) -> list[str]:
+        return [job.kind.value for job in self.executor.jobs]
+
+    def plan(self) -> House:
+        self.engine.start("plan", self.incident, self.incident)
+        return self
+
+
+def house(
+    *,
+    mode: Mode = Mode.AUTO,
+    decision: Decision | Exception = RESTART,
+    reversible: bool = False,
+    age: float = 1,
+    origin: Origin = Origin.LOG,
+    load_state: str = "loaded",
+    **endings: RunStatus,
+) -> House:
+    now = [NOON]
+    store = MemoryStore(clock=lambda: now[0])
+    host = Host(
+        name="web1",
+        groups=("lab",),
+        connection=Connection(kind="ssh", address="192.0.2.1"),
+        policy=HostPolicy(mode=mode),
+    )
+    facts = Facts(
+        units={
+            name: UnitFacts(
+                asked=name,
+                id="nginx.service",
+                names=("nginx.service",),
+                load_state=load_state,
+                active_state="failed",
+                sub_state="failed",
+            )
+            for name in ("nginx", "nginx.service")
+        }
+    )
+    engine = InlineEngine()
+    one = action(reversible=reversible)
+    executor, probe, chooser = RecordingExecutor(store, **endings), FakeProbe(facts), FakeChooser(decision)
+    told = Told()
+    rooms = Rooms(
+        settings=settings.load(environ={}),
+        engine=engine,
+        store=store,
+        fleet=FakeFleet(host),
+        catalog=Catalog(actions={one.id: one}),
+        detector=Detector((one,)),
+        chooser=chooser,
+        probe=probe,
+        executor=executor,
+        notifier=told,
+        now=lambda: now[0],
+    )
+    healing = Healing(rooms)
+    engine.workflows = {
+        "plan": healing.plan,
+        "apply": healing.apply,
+        "hold": healing.hold,
+        "rollback": healing.rollback,
+    }
+    signals = rooms.detector.detect([failure(NOON - timedelta(seconds=age))], NOON)
+    (incident,) = store.absorb("web1", "journal", signals, None, origin=origin)
+    return House(store, engine, executor, probe, chooser, told, healing, now, incident)
+
+
+def failure(at: datetime) -> LogRecord:
+    return LogRecord(
+        time=at,
+        host="web1",
+        unit="nginx.service",
+        priority=4,
+        message="nginx.service: Failed with result 'signal'.",
+        unit_failure=True,
+    )
+
+
+def test_a_healing_checks_acts_once_settles_verifies_holds_and_is_healed() -> None:
+    one = house().plan()
+
+    assert one.state is IncidentState.HEALED
+    assert one.kinds == ["check", "act", "verify"]
+    assert one.engine.slept == [2]
+    assert one.engine.started[ids.hold_id(ids.IncidentId(one.incident))][3] == 30
+    assert one.engine.started[ids.apply_id(ids.IncidentId(one.incident))][2] == "web1"
+    assert one.told.sentences == []
+
+
+def test_the_act_is_bound_to_a_digest() -> None:
+    one = house().plan()
+
+    assert {job.kind.value: bool(job.digest) for job in one.executor.jobs}["act"]
+
+
+@pytest.mark.parametrize(
+    ("endings", "state", "kinds"),
+    [
+        ({"check": RunStatus.SUCCEEDED}, IncidentState.ALREADY_WELL, ["check"]),
+        ({"check": RunStatus.FAILED}, IncidentState.ESCALATED, ["check"]),
+        ({"check": RunStatus.UNREACHABLE}, IncidentState.ESCALATED, ["check"]),
+        ({"check": RunStatus.TIMED_OUT}, IncidentState.ESCALATED, ["check"]),
+        ({"check": RunStatus.BUSY}, IncidentState.ESCALATED, ["check"]),
+        ({"act": RunStatus.REFUSED}, IncidentState.ESCALATED, ["check", "act"]),
+        ({"act": RunStatus.BUSY}, IncidentState.ESCALATED, ["check", "act"]),
+        ({"act": RunStatus.UNKNOWN}, IncidentState.HEALED, ["check", "act", "verify"]),
+        ({"act": RunStatus.CANCELED}, IncidentState.ESCALATED, ["check", "act", "verify"]),
+        ({"verify": RunStatus.SICK}, IncidentState.ESCALATED, ["check", "act", "verify"]),
+        ({"verify": RunStatus.FAILED}, IncidentState.ESCALATED, ["check", "act", "verify"]),
+        ({"verify": RunStatus.UNKNOWN}, IncidentState.ESCALATED, ["check", "act", "verify"]),
+        ({"verify": RunStatus.UNREACHABLE}, IncidentState.ESCALATED, ["check", "act", "verify"]),
+    ],
+)
+def test_each_ending_of_a_run_leads_to_one_state_and_nothing_is_repeated(
+    endings: dict[str, RunStatus], state: IncidentState, kinds: list[str]
+) -> None:
+    one = house(**endings).plan()
+
+    assert one.state is state, one.reason
+    assert one.kinds == kinds
+    assert (state is IncidentState.ESCALATED) == bool(one.told.sentences)
+
+
+def test_what_can_be_undone_is_undone_when_it_did_not_help() -> None:
+    one = house(reversible=True, verify=RunStatus.SICK).plan()
+
+    assert one.kinds == ["check", "act", "verify", "rollback"]
+    assert one.state is IncidentState.ESCALATED
+    assert "rolled back" in one.reason
+
+
+def test_an_error_that_comes_back_within_the_hold_time_is_not_healed() -> None:
+    one = house()
+    one.probe.records = (failure(NOON + timedelta(seconds=5)),)
+
+    one.plan()
+
+    assert one.state is IncidentState.ESCALATED
+    assert "came back" in one.reason
+
+
+def test_silence_that_nobody_could_hear_is_not_healed() -> None:
+    one = house()
+    one.engine.workflows.pop("hold")
+    one.plan()
+    one.probe.error = HostUnreachable("web1 does not answer.")
+
+    one.healing.hold(one.incident)
+
+    assert one.state is IncidentState.ESCALATED
+    assert "does not answer" in one.reason
+
+
+@pytest.mark.parametrize("wrong", [BadReply("The model answered in prose."), ValueError("bug")])
+def test_a_chooser_that_fails_means_no_action(wrong: Exception) -> None:
+    one = house(decision=wrong).plan()
+
+    assert one.state is IncidentState.ESCALATED
+    assert one.kinds == []
+
+
+def test_noise_is_left_alone_without_telling_anybody() -> None:
+    noise = Decision(action="none", parameters={}, reason="harmless", chooser="fake")
+
+    one = house(decision=noise).plan()
+
+    assert one.state is IncidentState.NOISE
+    assert (one.kinds, one.told.sentences) == ([], [])
+
+
+def test_a_host_that_cant_be_inspected_is_not_touched() -> None:
+    one = house()
+    one.probe.error = HostUnreachable("web1 does not answer.")
+
+    one.plan()
+
+    assert one.state is IncidentState.ESCALATED
+    assert one.kinds == []
+
+
+def test_an_old_error_expires_and_a_persons_trigger_of_any_age_does_not() -> None:
+    assert house(age=3600).plan().state is IncidentState.EXPIRED
+    assert house(age=3600, origin=Origin.TRIGGER).plan().state is IncidentState.HEALED
+
+
+@pytest.mark.parametrize(
+    ("mode", "state"), [(Mode.OFF, IncidentState.ESCALATED), (Mode.PROPOSE, IncidentState.PENDING_APPROVAL)]
+)
+def test_without_leave_nothing_runs(mode: Mode, state: IncidentState) -> None:
+    one = house(mode=mode).plan()
+
+    assert one.state is state
+    assert one.kinds == []
+
+
+def test_a_stopped_fleet_is_not_touched() -> None:
+    one = house()
+    one.store.stop(actor="op", reason="change freeze")
+
+    one.plan()
+
+    assert one.state is IncidentState.ESCALATED
+    assert "stopped" in one.reason
+
+
+def answered(answer: Answer) -> House:
+    one = house(mode=Mode.PROPOSE).plan()
+    approval = ids.approval_id(ids.IncidentId(one.incident))
+    one.store.answer(approval, answer, actor="op", reason="looked", now=NOON)
+    found = one.store.incident(one.incident)
+    assert found is not None
+    one.healing.start_apply(found)
+    one.healing.start_apply(found)
+    return one
+
+
+def test_an_approval_given_twice_acts_once() -> None:
+    one = answered(Answer.APPROVED)
+
+    assert one.state is IncidentState.HEALED
+    assert one.kinds == ["check", "act", "verify"]
+
+
+def test_a_denied_question_runs_nothing() -> None:
+    one = answered(Answer.DENIED)
+
+    assert one.state is IncidentState.ESCALATED
+    assert one.kinds == []
+
+
+def test_an_approval_holds_for_its_bytes_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = house(mode=Mode.PROPOSE).plan()
+    approval = ids.approval_id(ids.IncidentId(one.incident))
+    one.store.answer(approval, Answer.APPROVED, actor="op", reason="looked", now=NOON)
+    monkeypatch.setattr(one.executor, "digest", lambda *_: "changed")
+
+    one.healing.apply(one.incident)
+
+    assert one.state is IncidentState.ESCALATED
+    assert "other bytes" in one.reason
+    assert one.kinds == []
+
+
+def test_approval_does_not_lift_a_denial() -> None:
+    one = house(mode=Mode.PROPOSE).plan()
+    approval = ids.approval_id(ids.IncidentId(one.incident))
+    one.store.answer(approval, Answer.APPROVED, actor="op", reason="looked", now=NOON)
+    one.store.stop(actor="op", reason="change freeze")
+
+    one.healing.apply(one.incident)
+
+    assert one.state is IncidentState.ESCALATED
+    assert one.kinds == []
+
+
+def test_a_plan_that_runs_again_after_a_crash_changes_nothing() -> None:
+    one = house().plan()
+    before = len(one.store.events())
+
+    one.healing.plan(one.incident)
+    one.healing.apply(one.incident)
+
+    assert one.kinds == ["check", "act", "verify"]
+    assert len(one.store.events()) == before
