@@ -84,6 +84,9 @@ def _sequence(value: object) -> Sequence[object]:
 def _http(request: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, HTTPException):
         raise error
+    if error.status_code == HTTPStatus.BAD_REQUEST:
+        # A body that is no text at all; one that is no JSON is reported as invalid already.
+        return error_response(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid", f"body: {error.detail}.", field="body")
     said = {
         HTTPStatus.NOT_FOUND: ("not_found", f"There is nothing at {request.url.path}."),
         HTTPStatus.METHOD_NOT_ALLOWED: ("method", f"{request.url.path} does not take {request.method}."),

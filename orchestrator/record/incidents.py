@@ -106,7 +106,7 @@ class IncidentRecords(Records):
         injected: bool = True,
     ) -> tuple[Incident, ...]:
         """Newest first."""
-        query = sa.select(INCIDENT).order_by(INCIDENT.c.id.desc()).limit(limit)
+        query = sa.select(INCIDENT).order_by(INCIDENT.c.seq.desc()).limit(limit)
         if host is not None:
             query = query.where(INCIDENT.c.host == host)
         if states:

@@ -59,7 +59,9 @@ STORE = _table("healing_store", sa.Column("version", sa.Integer, primary_key=Tru
 
 INCIDENT = _table(
     "incident",
-    _text("id", primary_key=True),
+    #: The order in which they were opened: ids of the same millisecond do not tell.
+    sa.Column("seq", sa.Integer, primary_key=True),
+    _text("id", unique=True),
     _text("host"),
     _text("subject_kind"),
     _text("subject_name"),
@@ -73,6 +75,7 @@ INCIDENT = _table(
     sa.Column("count", sa.Integer, nullable=False),
     sa.Column("age_at_detection", sa.Float, nullable=False),
     _text("reason"),
+    sqlite_autoincrement=True,
 )
 _ABSORBS = INCIDENT.c.state.in_(sorted(ABSORBING))
 sa.Index(
@@ -84,7 +87,7 @@ sa.Index(
     sqlite_where=_ABSORBS,
     postgresql_where=_ABSORBS,
 )
-sa.Index("incident_by_state", INCIDENT.c.state, INCIDENT.c.id)
+sa.Index("incident_by_state", INCIDENT.c.state, INCIDENT.c.seq)
 
 SIGNATURE = _table("incident_signature", _of_incident(primary_key=True), _text("signature", primary_key=True))
 

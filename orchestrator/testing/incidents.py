@@ -102,7 +102,7 @@ class MemoryIncidents(MemoryLedger):
         injected: bool = True,
     ) -> tuple[Incident, ...]:
         with self._lock:
-            found = sorted(self._incidents.values(), key=lambda one: one.id, reverse=True)
+            found = reversed(tuple(self._incidents.values()))
         return tuple(
             one
             for one in found

@@ -25,13 +25,14 @@ NOW = datetime(2026, 1, 31, 8, 0, 0, 123456, tzinfo=UTC)
 
 
 class Clock:
-    """Moves only when told, one millisecond a look, so that ids sort as they were made."""
+    """One millisecond a look, or none at all."""
 
     def __init__(self) -> None:
         self.now = NOW
+        self.step = timedelta(milliseconds=1)
 
     def __call__(self) -> datetime:
-        self.now += timedelta(milliseconds=1)
+        self.now += self.step
         return self.now
 
 
@@ -162,6 +163,13 @@ def test_hosts_and_subjects_have_incidents_of_their_own(store: Store) -> None:
     assert [found.id for found in store.incidents()] == [three, two, one]
     assert [found.id for found in store.incidents(host="web2")] == [two]
     assert [found.id for found in store.incidents(limit=1)] == [three]
+
+
+def test_incidents_of_one_instant_are_listed_newest_first_too(store: Store, clock: Clock) -> None:
+    clock.step = timedelta()
+    incidents = store.absorb("web1", "journal", [signal(unit=f"{n}.service") for n in range(20)], None)
+
+    assert [one.id for one in store.incidents()] == list(reversed(incidents))
 
 
 def test_one_batch_with_several_subjects_opens_each_once(store: Store) -> None:

@@ -1,0 +1,227 @@
+"""The API in process over in-memory twins; what happens behind the trigger is told by each test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+from fastapi.testclient import TestClient
+
+from api.main import create_app
+from api.state import ApiState
+from orchestrator import settings as settings_module
+from orchestrator.domain import ids
+from orchestrator.domain.hosts import Connection, Host, HostPolicy, Mode
+from orchestrator.domain.ids import IncidentId, RunId, Signature
+from orchestrator.domain.incidents import IncidentState, Origin, Signal, Subject, SubjectKind
+from orchestrator.domain.records import LogRecord, Severity
+from orchestrator.domain.runs import PlaybookJob, PlaybookResult, RunKind, RunStatus
+from orchestrator.domain.verdicts import Answer, Approval, Facts, Outcome, Verdict
+from orchestrator.errors import ConfigError, InventoryError
+from orchestrator.testing import FakeFleet, MemoryStore
+
+TOKEN = "t0ken-of-the-tests"
+URL = "http://127.0.0.1:8420"
+
+
+def make_host(name: str, *groups: str, mode: Mode = Mode.AUTO) -> Host:
+    return Host(
+        name=name,
+        groups=groups,
+        connection=Connection(kind="ssh", address=name),
+        policy=HostPolicy(mode=mode),
+    )
+
+
+@dataclass
+class Stage:
+    """The state behind the API, and what the pipeline will do with a report."""
+
+    store: MemoryStore
+    state_dir: Path
+    hosts: tuple[Host, ...] = (make_host("web1"), make_host("web2"), make_host("lab1", "lab"))
+    inject_errors: bool = True
+    api_host: str = "127.0.0.1"
+    wait: float = 60.0
+    #: What the pipeline does with the incident that a report opened.
+    pipeline: Callable[[MemoryStore, IncidentId], None] = lambda store, incident: None
+    triggered: list[dict[str, Any]] = field(default_factory=list)
+
+    def trigger(
+        self,
+        *,
+        host: str,
+        service: str,
+        message: str,
+        level: Severity,
+        timestamp: datetime | None,
+        actor: str,
+        injected: bool = False,
+    ) -> str:
+        if injected and "lab" not in self.fleet.host(host).groups:
+            raise InventoryError(f"{host} is neither a lab host nor local. Nothing was done.")
+        self.triggered.append(
+            {"host": host, "service": service, "level": level, "timestamp": timestamp, "actor": actor}
+        )
+        origin = Origin.INJECTED if injected else Origin.TRIGGER
+        incident = self.open(host, f"{service}.service", message, level, origin)
+        self.pipeline(self.store, incident)
+        return incident
+
+    def open(
+        self,
+        host: str = "web1",
+        unit: str = "nginx.service",
+        message: str = "nginx failed",
+        level: Severity = Severity.ERROR,
+        origin: Origin = Origin.LOG,
+    ) -> IncidentId:
+        signal = Signal(
+            record=LogRecord(time=datetime.now(UTC), host=host, unit=unit, priority=6, message=message),
+            signature=Signature(f"sig-{unit}"),
+            template=message,
+            subject=Subject(kind=SubjectKind.UNIT, name=unit),
+            severity=level,
+            age=0.5,
+        )
+        return self.store.absorb(host, "journal", [signal], None, origin=origin)[0]
+
+    def answer(self, approval_id: str, answer: Answer, who: str, why: str) -> Approval:
+        done = self.store.answer(approval_id, answer, actor=who, reason=why, now=datetime.now(UTC))
+        if done is None:
+            raise ConfigError(f"{approval_id} was answered already: nothing was changed.")
+        return done
+
+    @property
+    def fleet(self) -> FakeFleet:
+        return FakeFleet(*self.hosts)
+
+    def state(self) -> ApiState:
+        loaded = settings_module.load(None, {})
+        return ApiState(
+            store=self.store,
+            fleet=self.fleet,
+            settings=replace(
+                loaded,
+                state_dir=self.state_dir,
+                inject_errors=self.inject_errors,
+                api_host=self.api_host,
+            ),
+            token=TOKEN,
+            trigger=self.trigger,
+            answer=self.answer,
+            heal_wait_seconds=self.wait,
+            heal_look_seconds=0.01,
+        )
+
+    def client(self, *, token: bool = True, url: str = URL) -> TestClient:
+        headers = {"authorization": f"Bearer {TOKEN}"} if token else {}
+        return TestClient(create_app(self.state()), base_url=url, headers=headers, raise_server_exceptions=False)
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Stage:
+    store = MemoryStore()
+    store.beat("worker")
+    return Stage(store=store, state_dir=tmp_path)
+
+
+@pytest.fixture
+def client(stage: Stage) -> Iterator[TestClient]:
+    with stage.client() as client:
+        yield client
+
+
+class Answered(Protocol):
+    """A response, of whichever HTTP client the test client is built on."""
+
+    @property
+    def status_code(self) -> int: ...
+    @property
+    def headers(self) -> Any: ...
+    @property
+    def text(self) -> str: ...
+    def json(self) -> Any: ...
+
+
+def assert_error(answer: Answered, status: int, code: str, *, field: str | None = None) -> str:
+    """The one shape of errors, and nothing beside it; returns the sentence."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/json"
+    body = answer.json()
+    assert set(body) == {"status", "error"}
+    assert body["status"] == "error"
+    assert set(body["error"]) == {"code", "message"} | ({"field"} if field else set())
+    assert body["error"]["code"] == code
+    assert body["error"].get("field") == field
+    message = str(body["error"]["message"])
+    assert message
+    assert "Traceback" not in answer.text
+    return message
+
+
+def run(
+    store: MemoryStore,
+    incident: IncidentId,
+    kind: RunKind,
+    status: RunStatus = RunStatus.SUCCEEDED,
+    host: str = "web1",
+) -> RunId:
+    """A run of that kind that has ended."""
+    job = PlaybookJob(
+        run_id=ids.run_id(incident, kind),
+        incident_id=incident,
+        kind=kind,
+        action="restart_service",
+        playbook=Path("act.yml"),
+        roles=Path("roles"),
+        parameters={"service": "nginx.service"},
+        hosts=(make_host(host),),
+        task_timeout=30,
+        run_timeout=60,
+    )
+    assert store.claim(job, signatures=frozenset()) is None
+    store.finish(PlaybookResult(run_id=job.run_id, status=status, rc=0), slot_shut=False)
+    return job.run_id
+
+
+def move(store: MemoryStore, incident: IncidentId, to: IncidentState, reason: str = "so") -> None:
+    assert store.move(incident, to, reason, expected=list(IncidentState))
+
+
+def judge(store: MemoryStore, incident: IncidentId, outcome: Outcome, rule: str) -> None:
+    store.record_verdict(incident, Verdict(outcome=outcome, rule=rule, reason="because"), Facts())
+
+
+def heals(store: MemoryStore, incident: IncidentId) -> None:
+    """The pipeline when all goes well."""
+    judge(store, incident, Outcome.ALLOWED, "allowed")
+    run(store, incident, RunKind.CHECK, RunStatus.SICK)
+    run(store, incident, RunKind.ACT)
+    run(store, incident, RunKind.VERIFY)
+    move(store, incident, IncidentState.HEALED, "verified, and silent for 5 s")
+
+
+def asks(store: MemoryStore, incident: IncidentId) -> None:
+    """The pipeline in propose mode."""
+    judge(store, incident, Outcome.NEEDS_APPROVAL, "mode")
+    now = datetime.now(UTC)
+    store.ask(
+        Approval(
+            id=ids.approval_id(incident),
+            incident_id=incident,
+            host="web1",
+            action="restart_service",
+            parameters={"service": "nginx.service"},
+            digest="d" * 64,
+            rule="mode",
+            reason="propose",
+            asked_at=now,
+            expires_at=now + timedelta(hours=1),
+        )
+    )
+    move(store, incident, IncidentState.PENDING_APPROVAL, "waits")
