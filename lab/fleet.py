@@ -90,8 +90,8 @@ class Lab:
             raise LabError(f"A lab has 1 to {MOST_HOSTS} hosts, not {hosts}.")
         machine.require_programs()
         with machine.lock(self._say):
+            self._claim()
             machine.register(self.name, self._folder)
-            self._podman.open()
             image = ensure_image(self._podman, self._say)
             before, found = self._recall(), self._usable_containers()
             subnet = self._network.prepare(IPv4Network(before.subnet) if before else None)
@@ -111,20 +111,12 @@ class Lab:
     def down(self) -> None:
         """Remove every trace: hosts, network, files; with the last lab also namespace and kernel limit."""
         with machine.lock(self._say):
-            owner = machine.registered().get(self.name)
-            if owner not in (None, self._folder) and owner.exists():
-                raise LabError(f"The lab {self.name!r} belongs to {owner}; use --state-dir {owner.parent}.")
-            if owner is None and not self._folder.exists():
-                return
             machine.require_programs()
-            self._podman.open()
-            self._podman.remove([one.name for one in self._podman.containers(self.name)])
-            self._network.remove()
-            shutil.rmtree(self._folder, ignore_errors=True)
-            machine.unregister(self.name)
-            if not machine.registered() and not self._podman.containers():
-                self._podman.close()
-                machine.restore(self._say)
+            self._claim()
+            _remove(self.name, self._podman)
+            if self._folder.exists():
+                shutil.rmtree(self._folder)
+            _leave(self._podman, self._say)
 
     def status(self) -> list[LabHost]:
         """The hosts of the last `up` as they are now; an empty list for a lab that is down."""
@@ -161,6 +153,20 @@ class Lab:
         entry = ["exec", *(["--interactive"] if stdin is not None else []), self._container(host)]
         return self._podman.run(*entry, *command, timeout=timeout, check=False, stdin=stdin)
 
+    def _claim(self) -> None:
+        """Open podman, remove labs whose folder is gone, and make sure that this name is not another folder's."""
+        self._podman.open()
+        containers = self._podman.containers()
+        labs = {**{one.lab: one.folder for one in containers}, **machine.registered()}
+        for name, folder in labs.items():
+            if not machine.exists(folder):
+                _remove(name, self._podman)
+            elif name == self.name and folder != self._folder:
+                raise LabError(
+                    f"A lab named {name!r} is up already and belongs to {folder}: choose another --name, "
+                    f"or take it down with --state-dir {folder.parent}."
+                )
+
     def _usable_containers(self) -> dict[str, Container]:
         """This lab's containers by host, without those whose files or processes are gone: they are removed."""
         found = self._podman.containers(self.name)
@@ -182,7 +188,7 @@ class Lab:
                     lab=self.name,
                     host=host,
                     image=image,
-                    folder=self._folder / "hosts" / host,
+                    folder=self._folder,
                 )
 
         def ready(host: str) -> None:
@@ -236,6 +242,32 @@ class Lab:
 
     def _container(self, host: str) -> str:
         return f"healing-lab-{self.name}-{host}"
+
+
+def prepare_image(say: machine.Say = _silent) -> str:
+    """Make the hosts' image unless there is one, without a lab; returns its name. Raises LabError."""
+    machine.require_programs()
+    podman = Podman()
+    with machine.lock(say):
+        podman.open()
+        try:
+            return ensure_image(podman, say)
+        finally:
+            _leave(podman, say)
+
+
+def _remove(lab: str, podman: Podman) -> None:
+    """A lab's hosts, network and claim on the machine; its folder is the caller's."""
+    podman.remove([one.name for one in podman.containers(lab)])
+    Network(lab).remove()
+    machine.unregister(lab)
+
+
+def _leave(podman: Podman, say: machine.Say) -> None:
+    """What the last lab does as it goes."""
+    if not machine.registered() and not podman.containers():
+        podman.close()
+        machine.restore(say)
 
 
 def _number(host: str) -> int:

@@ -146,15 +146,17 @@ def registered() -> dict[str, Path]:
     return {entry.name: Path(entry.read_text(encoding="utf-8").strip()) for entry in LABS.iterdir()}
 
 
+def exists(folder: Path) -> bool:
+    """Whether a lab's folder is still there; one that we may not look into is."""
+    try:
+        return folder.exists()
+    except PermissionError:
+        return True
+
+
 def register(name: str, folder: Path) -> None:
-    """Claim a lab's name for the folder. Raises LabError while a living lab elsewhere has it."""
-    owner = registered().get(name)
-    if owner is not None and owner != folder and owner.exists():
-        raise LabError(
-            f"A lab named {name!r} is up already and belongs to {owner}: choose another --name, "
-            f"or take it down with --state-dir {owner.parent}."
-        )
-    if owner != folder:
+    """Note that the lab of that folder is up. The caller holds the lock and has made sure of the name."""
+    if registered().get(name) != folder:
         as_root(["mkdir", "-p", str(LABS)])
         as_root(["tee", str(LABS / name)], stdin=f"{folder}\n")
 

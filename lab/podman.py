@@ -21,6 +21,7 @@ from lab.machine import ROOM, as_root
 
 LAB_LABEL = "healing-bot.lab"
 HOST_LABEL = "healing-bot.host"
+FOLDER_LABEL = "healing-bot.folder"
 
 _NAMESPACES = ROOM / "namespace"
 _MOUNT = _NAMESPACES / "mnt"
@@ -35,6 +36,8 @@ class Container:
     name: str
     lab: str
     host: str
+    #: The lab's own folder, which says whose it is.
+    folder: Path
     #: 0 when it does not run.
     pid: int
 
@@ -113,10 +116,11 @@ class Podman:
         return sorted((_container(row) for row in rows), key=lambda one: one.name)
 
     def start_host(self, *, name: str, lab: str, host: str, image: str, folder: Path, timeout: float = 60.0) -> None:
-        """Create and boot one host; `folder` becomes its read-only /etc/lab."""
+        """Create and boot one host of the lab in `folder`; its hosts/`host` becomes the host's read-only /etc/lab."""
         self.run(
             *("run", "--detach", "--name", name, "--hostname", host),
             *("--label", f"{LAB_LABEL}={lab}", "--label", f"{HOST_LABEL}={host}"),
+            *("--label", f"{FOLDER_LABEL}={folder}"),
             # systemd as PID 1 needs its own cgroup and mounts; the device filter would need eBPF.
             *("--systemd=always", "--privileged"),
             # No pids controller on a mixed machine.
@@ -125,7 +129,7 @@ class Podman:
             # lab.network plugs the host in: same on podman's old and new network code, no NAT, no sysctl, no DNS.
             *("--network", "none", "--no-hosts"),
             *("--log-driver", "none", "--pull", "never"),
-            *("--mount", f"type=bind,source={folder},target=/etc/lab,ro=true"),
+            *("--mount", f"type=bind,source={folder / 'hosts' / host},target=/etc/lab,ro=true"),
             *(image, "/sbin/init"),
             timeout=timeout,
         )
@@ -172,6 +176,7 @@ def _container(row: Mapping[str, Any]) -> Container:
         name=row["Names"][0],
         lab=labels[LAB_LABEL],
         host=labels[HOST_LABEL],
+        folder=Path(labels.get(FOLDER_LABEL, "/")),
         pid=pid if lives else 0,
     )
 

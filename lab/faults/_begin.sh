@@ -1,7 +1,7 @@
 # Put before every fault. A fault is real programs failing for a real reason; it ends when the journal shows it.
 set -eu
-cursor=$(journalctl --sync --lines=0 --show-cursor 2>/dev/null | sed -n 's/^-- cursor: //p')
-[ -n "$cursor" ] || cursor=$(journalctl --lines=1 --show-cursor --output=cat | sed -n 's/^-- cursor: //p')
+journalctl --sync
+cursor=$(journalctl --lines=1 --show-cursor --output=cat | sed -n 's/^-- cursor: //p')
 
 # recorded REGEX: wait until a line of the journal after the fault's beginning matches.
 recorded() {

@@ -13,5 +13,6 @@ EOF
 chmod 0644 /etc/cron.d/nightly-report
 chmod a-x /usr/local/bin/nightly-report
 rm -f /run/crond.reboot /run/nightly-report.done
+systemctl reset-failed cron.service 2>/dev/null || true
 systemctl restart cron.service
 recorded '/usr/local/bin/nightly-report: Permission denied'

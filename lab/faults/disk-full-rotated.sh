@@ -9,6 +9,7 @@ number=0
 while number=$((number + 1)); head -c 2M /dev/urandom >"/var/log/shop/shop.log.$number" 2>/dev/null; do
   [ "$number" -lt 50 ]
 done
+find /var/log/shop -name 'shop.log.*' -empty -delete
 for file in /var/log/shop/shop.log.*; do
   case $file in *[02468]) mv "$file" "$file.gz"; file=$file.gz ;; esac
   touch --date='10 days ago' "$file"
