@@ -17,10 +17,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from lab.fleet import Lab, LabError
 from rich.console import Console
 from rich.table import Table
 
+from lab.errors import LabError
+from lab.fleet import Lab
 from orchestrator import app as wiring
 from orchestrator.domain.incidents import FINAL, Incident, IncidentState
 from orchestrator.domain.runs import RunKind
@@ -158,15 +159,15 @@ class Demo:
             self.lab.break_(expected.fault, expected.host)
             expected.broken_at = time.monotonic()
 
+        def one_host(host: str) -> None:
+            for expected in self.expected:
+                if expected.host == host:
+                    one(expected)
+
         # A host's faults go one after the other: they share its systemd.
         hosts = {expected.host for expected in self.expected}
         with ThreadPoolExecutor(len(hosts)) as pool:
-            list(
-                pool.map(
-                    lambda host: [one(item) for item in self.expected if item.host == host],
-                    sorted(hosts),
-                )
-            )
+            list(pool.map(one_host, sorted(hosts)))
         for expected in self.expected:
             self.say(f"{expected.host}: {expected.what} ({expected.fault})")
 

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import httpx
 import pytest
+
 from lab.fleet import Lab
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -24,7 +25,7 @@ PATIENCE = 90.0
 T = TypeVar("T")
 
 
-def wait_for(look: Callable[[], T], what: str, seconds: float = PATIENCE) -> T:
+def wait_for(look: Callable[[], T | None], what: str, seconds: float = PATIENCE) -> T:
     """The first true answer; fails with `what` after the limit."""
     deadline = time.monotonic() + seconds
     while True:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 import textwrap
@@ -132,7 +133,7 @@ def test_a_sqlite_that_answers_no_subseconds_gets_its_own_clock(
 ) -> None:
     from orchestrator import engine
 
-    monkeypatch.setattr(engine.sqlite3, "sqlite_version_info", (3, 40, 1))
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 40, 1))
 
     database = engine.database(f"sqlite:///{tmp_path / 'engine.sqlite'}")
     with database.connect() as connection:
@@ -146,7 +147,7 @@ def test_a_sqlite_without_returning_is_refused(tmp_path: Path, monkeypatch: pyte
     from orchestrator import engine
     from orchestrator.errors import ConfigError
 
-    monkeypatch.setattr(engine.sqlite3, "sqlite_version_info", (3, 34, 1))
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 34, 1))
 
     with pytest.raises(ConfigError, match="too old"):
         engine.database(f"sqlite:///{tmp_path / 'engine.sqlite'}")

@@ -116,8 +116,7 @@ def house(
     reversible: bool = False,
     age: float = 1,
     origin: Origin = Origin.LOG,
-    load_state: str = "loaded",
-    **endings: RunStatus,
+    endings: dict[str, RunStatus] | None = None,
 ) -> House:
     now = [NOON]
     store = MemoryStore(clock=lambda: now[0])
@@ -133,7 +132,7 @@ def house(
                 asked=name,
                 id="nginx.service",
                 names=("nginx.service",),
-                load_state=load_state,
+                load_state="loaded",
                 active_state="failed",
                 sub_state="failed",
             )
@@ -142,7 +141,7 @@ def house(
     )
     engine = InlineEngine()
     one = action(reversible=reversible)
-    executor, probe, chooser = RecordingExecutor(store, **endings), FakeProbe(facts), FakeChooser(decision)
+    executor, probe, chooser = RecordingExecutor(store, **(endings or {})), FakeProbe(facts), FakeChooser(decision)
     told = Told()
     rooms = Rooms(
         settings=settings.load(environ={}),
@@ -218,7 +217,7 @@ def test_the_act_is_bound_to_a_digest() -> None:
 def test_each_ending_of_a_run_leads_to_one_state_and_nothing_is_repeated(
     endings: dict[str, RunStatus], state: IncidentState, kinds: list[str]
 ) -> None:
-    one = house(**endings).plan()
+    one = house(endings=endings).plan()
 
     assert one.state is state, one.reason
     assert one.kinds == kinds
@@ -226,7 +225,7 @@ def test_each_ending_of_a_run_leads_to_one_state_and_nothing_is_repeated(
 
 
 def test_what_can_be_undone_is_undone_when_it_did_not_help() -> None:
-    one = house(reversible=True, verify=RunStatus.SICK).plan()
+    one = house(reversible=True, endings={"verify": RunStatus.SICK}).plan()
 
     assert one.kinds == ["check", "act", "verify", "rollback"]
     assert one.state is IncidentState.ESCALATED
