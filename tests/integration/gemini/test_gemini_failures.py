@@ -86,6 +86,15 @@ def test_a_refused_key_says_what_to_check(server: GeminiServer, chooser: GeminiC
     assert len(server.requests) == 1
 
 
+def test_a_key_of_no_known_shape_is_not_quoted_either(server: GeminiServer) -> None:
+    server.script(failure(403, "PERMISSION_DENIED", "No access for plain0key."))
+    chooser = GeminiChooser(api_key=Secret("plain0key"), model="m", timeout_seconds=20, base_url=server.url)
+
+    with pytest.raises(ModelUnavailable, match="No access for") as refused:
+        chooser.choose(case())
+    assert "plain0key" not in str(refused.value)
+
+
 def test_an_unknown_model_says_what_to_check(server: GeminiServer, chooser: GeminiChooser) -> None:
     server.script(failure(404, "NOT_FOUND", "models/x is not found."))
 
@@ -162,7 +171,7 @@ def test_the_environment_does_not_lead_elsewhere(server: GeminiServer, monkeypat
     chooser = GeminiChooser(api_key=KEY, model="m", timeout_seconds=20, base_url=server.url)
 
     assert chooser.choose(case()).action == "none"
-    assert server.requests[0].path.startswith("/v1beta/")
+    assert server.requests[0].path == "/v1beta/models/m:generateContent"
     assert server.requests[0].headers["x-goog-api-key"] == KEY
 
 

@@ -61,6 +61,19 @@ def test_evidence_is_bounded_ascii_and_one_line_a_record(messages: list[str]) ->
         assert len(json.loads(line)["message"]) <= MESSAGE_MAX
 
 
+def test_a_long_message_is_cut() -> None:
+    (line,) = evidence([record("word " * 700)])
+
+    assert len(json.loads(line)["message"]) == MESSAGE_MAX
+
+
+def test_evidence_of_long_messages_keeps_the_newest_that_fit() -> None:
+    lines = evidence([record(f"{n} " + "word " * 150) for n in range(20)])
+
+    assert 5 < len(lines) < 20
+    assert json.loads(lines[-1])["message"].startswith("19 ")
+
+
 def test_the_newest_records_are_kept_newest_last() -> None:
     lines = evidence([record(f"line {n}") for n in range(50)])
 

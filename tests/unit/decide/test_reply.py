@@ -91,6 +91,20 @@ def test_values_of_two_candidates_of_one_action_are_not_mixed() -> None:
         read_reply(json.dumps({"reason": "r", "choice": choice, "confidence": 1}), mixed, chooser="x", shown_digest="")
 
 
+@pytest.mark.parametrize("text", ["[" * 8000, '{"a":' * 1600, "9" * 8000], ids=["brackets", "objects", "digits"])
+def test_a_reply_that_breaks_a_parser_is_refused(text: str) -> None:
+    with pytest.raises(BadReply):
+        read(text)
+
+
+@pytest.mark.parametrize("action", ["escalate", "none"])
+def test_nothing_to_do_takes_no_parameters(action: str) -> None:
+    choice = {"action": action, "parameters": {"service": "nginx.service"}}
+
+    with pytest.raises(BadReply, match="gave parameters"):
+        read(json.dumps({"reason": "r", "choice": choice, "confidence": 1}))
+
+
 def test_the_reason_can_not_move_a_terminal_or_turn_text_around() -> None:
     reason = "\x1b[31mred\x07\u202e\u2066 two\nlines \U000e0041" + "x" * 2000
 
