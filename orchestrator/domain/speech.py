@@ -61,7 +61,7 @@ _FOREIGN = (
 #: Where a path begins: the line's start, a blank, an opening quote or bracket, `key=`, or a scheme of sockets
 #: and files. It ends at a blank or quote, and is refused as a whole if any character of it is odd.
 _PATH = re.compile(
-    r"""(?:^|[\s"'`(\[{<=,‘“]|unix://?|file://|stdio:)(/[^\s"'`<>‘’“”]{1,2048})""",
+    r"""(?:^|[\s"'`(\[{<=,\u2018\u201c]|unix://?|file://|stdio:)(/[^\s"'`<>\u2018\u2019\u201c\u201d]{1,2048})""",
 )
 _PLAIN = re.compile(r"/[A-Za-z0-9._+@:,=%~/-]+", re.ASCII)
 #: Punctuation after a path, and the line number that compilers and config parsers add.

@@ -1,0 +1,122 @@
+"""The embedded chooser's knowledge of logs, read from the tables in knowledge/.
+
+A rule says of a line's own words what a careful operator would: a person must look, or nothing is wrong.
+Which action helps is no rule of this kind: that is the catalogue's patterns.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+_FOLDER = Path(__file__).with_name("knowledge")
+
+
+class Says(StrEnum):
+    """What a rule says of a line."""
+
+    #: Somebody tries to give orders or to forge evidence: nothing acts, a person is told.
+    ATTACK = "attack"
+    #: Known and harmless, whatever its level.
+    HARMLESS = "harmless"
+    #: A cause that no restart or cleaning cures.
+    PERSON = "person"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rule:
+    """One row: any of the expressions, in lower case, searched in the line's lower-cased own words."""
+
+    says: Says
+    #: A sentence for the person who reads the decision.
+    reason: str
+    any: tuple[re.Pattern[str], ...]
+    unless: re.Pattern[str] | None
+    #: Only for records of these units; None: all.
+    units: re.Pattern[str] | None
+
+    def holds(self, words: str, unit: str) -> bool:
+        """Whether the rule speaks of these words of this unit; both in lower case."""
+        if self.units is not None and not self.units.fullmatch(unit):
+            return False
+        if not any(one.search(words) for one in self.any):
+            return False
+        return self.unless is None or not self.unless.search(words)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Knowledge:
+    """All tables, compiled."""
+
+    #: Against the whole message, strangers' words included.
+    attacks: tuple[Rule, ...]
+    #: Against own words, in the order in which they are asked: known noise, then causes for a person.
+    rules: tuple[Rule, ...]
+    #: Units that nothing here restarts, by name without suffix.
+    protected: re.Pattern[str]
+    #: Units that run a job and end; a restart only runs the job again.
+    jobs: re.Pattern[str]
+    #: Unit names that belong to malware.
+    suspicious: re.Pattern[str]
+    #: Paths whose mode or owner decides who may log in or read secrets, and folders that all share.
+    sensitive: re.Pattern[str]
+    #: PID 1's wording of what became of a unit: an effect, whose cause another line may tell.
+    effects: tuple[re.Pattern[str], ...]
+
+    def first(self, words: str, unit: str) -> Rule | None:
+        """The first rule that holds of a line's own words."""
+        return next((rule for rule in self.rules if rule.holds(words, unit)), None)
+
+    def attack(self, message: str, unit: str) -> Rule | None:
+        """The first rule that finds an attack in a whole message."""
+        return next((rule for rule in self.attacks if rule.holds(message, unit)), None)
+
+    def is_effect(self, words: str) -> bool:
+        """Whether PID 1 tells what became of a unit, not why."""
+        return any(one.search(words) for one in self.effects)
+
+
+def _rules(table: Sequence[dict[str, Any]], says: Says) -> tuple[Rule, ...]:
+    return tuple(
+        Rule(
+            says=says,
+            reason=row["reason"],
+            any=tuple(re.compile(one) for one in row["any"]),
+            unless=re.compile(row["unless"]) if "unless" in row else None,
+            units=re.compile(row["units"]) if "units" in row else None,
+        )
+        for row in table
+    )
+
+
+def _alternatives(rows: Sequence[str]) -> re.Pattern[str]:
+    return re.compile("|".join(f"(?:{row})" for row in rows))
+
+
+def _read(name: str) -> Any:
+    return yaml.safe_load((_FOLDER / name).read_text(encoding="utf-8"))
+
+
+@cache
+def knowledge() -> Knowledge:
+    """The tables of this package, read once."""
+    names = _read("names.yml")
+    return Knowledge(
+        attacks=_rules(_read("attacks.yml"), Says.ATTACK),
+        rules=(
+            *_rules(_read("harmless.yml"), Says.HARMLESS),
+            *_rules(_read("person.yml"), Says.PERSON),
+        ),
+        protected=_alternatives(names["protected"]),
+        jobs=_alternatives(names["jobs"]),
+        suspicious=_alternatives(names["suspicious"]),
+        sensitive=_alternatives(names["sensitive"]),
+        effects=tuple(re.compile(one) for one in names["effects"]),
+    )
