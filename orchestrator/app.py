@@ -154,13 +154,14 @@ def http(loaded: Settings, running: Worker) -> Server:
     from api.serve import Server
     from api.state import ApiState
 
+    store = running.store
     state = ApiState(
-        store=open_record(loaded),
-        fleet=fleet(loaded),
+        store=store,
+        fleet=running.fleet,
         settings=loaded,
         token=token(loaded),
         trigger=running.trigger,
-        answer=lambda approval_id, answered, who, why: answer(loaded, approval_id, answered, who, why),
+        answer=lambda approval_id, answered, who, why: answer(store, approval_id, answered, who, why),
     )
     return Server(create_app(state), loaded.api_host, loaded.api_port)
 
@@ -178,11 +179,10 @@ def token(loaded: Settings) -> str:
     return loaded.token_file.read_text(encoding="utf-8").strip()
 
 
-def answer(loaded: Settings, approval_id: str, answered: Answer, who: str, why: str) -> Approval:
+def answer(store: Store, approval_id: str, answered: Answer, who: str, why: str) -> Approval:
     """Answer a question; the worker's sweep carries it out. Raises ConfigError where it can't be answered any more."""
     if not why.strip():
         raise ConfigError("--reason is required: say why in a few words.")
-    store = open_record(loaded)
     current = store.approval(approval_id)
     if current is None:
         raise ConfigError(f"There is no approval {approval_id}. `healer approvals list` shows the open ones.")

@@ -60,6 +60,7 @@ class Worker:
         self._settle, self._launch, self._close = settle, launch, close
         self._ended = threading.Event()
         self._sweeper = threading.Thread(target=self._sweep_on, name="sweep", daemon=True)
+        self.store, self.fleet = rooms.store, rooms.fleet
         self.hosts = rooms.fleet.hosts()
         self.chooser = rooms.chooser.name
 

@@ -48,12 +48,14 @@ def list_(
 @app.command()
 def approve(context: typer.Context, approval_id: str, reason: Reason) -> None:
     """Let exactly these bytes run: it starts within a second while `healer serve` is up."""
-    wiring.answer(wiring.settings(context.obj), approval_id, Answer.APPROVED, wiring.actor(), reason)
+    wiring.answer(
+        wiring.open_record(wiring.settings(context.obj)), approval_id, Answer.APPROVED, wiring.actor(), reason
+    )
     output.say(f"{approval_id} is approved. Follow it: healer runs follow")
 
 
 @app.command()
 def deny(context: typer.Context, approval_id: str, reason: Reason) -> None:
     """Refuse: the incident is escalated and nothing runs."""
-    wiring.answer(wiring.settings(context.obj), approval_id, Answer.DENIED, wiring.actor(), reason)
+    wiring.answer(wiring.open_record(wiring.settings(context.obj)), approval_id, Answer.DENIED, wiring.actor(), reason)
     output.say(f"{approval_id} is denied; nothing runs.")
