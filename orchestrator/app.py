@@ -24,8 +24,6 @@ from orchestrator.record.store import open_store
 from orchestrator.settings import Settings
 
 if TYPE_CHECKING:
-    from api.serve import Server
-
     from orchestrator.collect.doctor import Check
     from orchestrator.fleet.trust import ScannedKey
     from orchestrator.worker import Worker
@@ -146,24 +144,6 @@ def worker(loaded: Settings) -> Worker:
     )
     held["worker"] = made
     return made
-
-
-def http(loaded: Settings, running: Worker) -> Server:
-    """The API over a worker; nothing listens yet. Raises ConfigError where the token file is missing."""
-    from api.main import create_app
-    from api.serve import Server
-    from api.state import ApiState
-
-    store = running.store
-    state = ApiState(
-        store=store,
-        fleet=running.fleet,
-        settings=loaded,
-        token=token(loaded),
-        trigger=running.trigger,
-        answer=lambda approval_id, answered, who, why: answer(store, approval_id, answered, who, why),
-    )
-    return Server(create_app(state), loaded.api_host, loaded.api_port)
 
 
 def token(loaded: Settings) -> str:

@@ -105,7 +105,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         name="gemini_model",
-        default="gemini-2.5-flash",
+        default="gemini-flash-latest",
         help="Model that picks an action when a key is set.",
     ),
     Setting(
