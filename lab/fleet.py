@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import shutil
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from ipaddress import IPv4Network
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -17,9 +15,8 @@ from typing import Any
 from lab import machine
 from lab.errors import LabError
 from lab.faults import find_fault
+from lab.files import Files, Memory
 from lab.image import ensure_image
-from lab.inventory import inventory_text
-from lab.keys import ensure_key, known_hosts_lines, write
 from lab.network import MOST_HOSTS, Network, host_address
 from lab.podman import Container, Podman
 from lab.readiness import wait_until_ready
@@ -39,16 +36,6 @@ class LabHost:
     state: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Memory:
-    """What a lab remembers between commands; its file `lab.json`."""
-
-    subnet: str
-    hosts: tuple[str, ...]
-    variables: Mapping[str, Any] = field(default_factory=dict)
-    host_variables: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-
-
 def _silent(sentence: str) -> None:
     """The default listener."""
 
@@ -66,13 +53,13 @@ class Lab:
                 "beginning with a letter."
             )
         self.name = name
-        self._folder = state_dir.absolute() / name
+        self._files = Files(state_dir.absolute() / name)
         self._say = say
         self._podman = Podman()
         self._network = Network(name)
-        self.inventory = self._folder / "inventory.yml"
-        self.key = self._folder / "key"
-        self.known_hosts = self._folder / "known_hosts"
+        self.inventory = self._files.inventory
+        self.key = self._files.key
+        self.known_hosts = self._files.known_hosts
 
     def up(
         self,
@@ -91,18 +78,18 @@ class Lab:
         machine.require_programs()
         with machine.lock(self._say):
             self._claim()
-            machine.register(self.name, self._folder)
+            machine.register(self.name, self._files.folder)
             image = ensure_image(self._podman, self._say)
-            before, found = self._recall(), self._usable_containers()
+            before, found = self._files.recall(), self._usable_containers()
             subnet = self._network.prepare(IPv4Network(before.subnet) if before else None)
             named = {f"web{number + 1}" for number in range(hosts)} | set(before.hosts if before else ())
-            memory = _Memory(
+            memory = Memory(
                 subnet=str(subnet),
                 hosts=tuple(sorted(named, key=_number)),
                 variables=_kept(variables, before.variables if before else {}),
                 host_variables=_kept(host_variables, before.host_variables if before else {}),
             )
-            self._write(memory)
+            self._files.write(memory, _addresses(memory), f"healing-lab {self.name}")
             others = [one for one in self._podman.containers() if one.lab != self.name]
             machine.make_room_for(len(others) + len(memory.hosts), self._say)
             self._boot(memory, found, image)
@@ -114,13 +101,12 @@ class Lab:
             machine.require_programs()
             self._claim()
             _remove(self.name, self._podman)
-            if self._folder.exists():
-                shutil.rmtree(self._folder)
+            self._files.remove()
             _leave(self._podman, self._say)
 
     def status(self) -> list[LabHost]:
         """The hosts of the last `up` as they are now; an empty list for a lab that is down."""
-        memory = self._recall()
+        memory = self._files.recall()
         if memory is None:
             return []
         self._podman.open()
@@ -145,7 +131,7 @@ class Lab:
     def _in_host(
         self, host: str, command: list[str], *, timeout: float, stdin: str | None = None
     ) -> CompletedProcess[str]:
-        memory = self._recall()
+        memory = self._files.recall()
         if memory is None:
             raise LabError(f"The lab {self.name!r} is down; bring it up with: healer lab up --name {self.name}")
         if host not in memory.hosts:
@@ -161,34 +147,33 @@ class Lab:
         for name, folder in labs.items():
             if not machine.exists(folder):
                 _remove(name, self._podman)
-            elif name == self.name and folder != self._folder:
+            elif name == self.name and folder != self._files.folder:
                 raise LabError(
                     f"A lab named {name!r} is up already and belongs to {folder}: choose another --name, "
                     f"or take it down with --state-dir {folder.parent}."
                 )
 
     def _usable_containers(self) -> dict[str, Container]:
-        """This lab's containers by host, without those whose files or processes are gone: they are removed."""
+        """This lab's containers by host, without those that a cut-off broke for good: they are removed."""
         found = self._podman.containers(self.name)
-        lost = [one.name for one in found if not (self._folder / "hosts" / one.host / "authorized_keys").exists()]
-        self._podman.remove(lost)
-        return {one.host: one for one in found if one.name not in lost}
+        usable = {
+            one.host: one
+            for one in found
+            if (one.running or one.startable) and (self._files.of_host(one.host) / "authorized_keys").exists()
+        }
+        self._podman.remove([one.name for one in found if one.host not in usable])
+        return usable
 
-    def _boot(self, memory: _Memory, found: Mapping[str, Container], image: str) -> None:
+    def _boot(self, memory: Memory, found: Mapping[str, Container], image: str) -> None:
         def start(host: str) -> None:
             container = found.get(host)
-            if container is not None and not container.running:
-                answer = self._podman.run("start", container.name, check=False)
-                if answer.returncode:
-                    self._podman.remove([container.name])
-                    container = None
-            if container is None:
+            if container is None or not (container.running or self._podman.start_again(container)):
                 self._podman.start_host(
                     name=self._container(host),
                     lab=self.name,
                     host=host,
                     image=image,
-                    folder=self._folder,
+                    folder=self._files.folder,
                 )
 
         def ready(host: str) -> None:
@@ -202,43 +187,9 @@ class Lab:
         alive = {one.host: one for one in self._podman.containers(self.name) if one.running}
         _each(ready, memory.hosts)
 
-    def _write(self, memory: _Memory) -> None:
-        """All files of the lab: keys first, memory before any container, so that a cut-off can be repaired."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        self._folder.chmod(0o700)
-        login = ensure_key(self.key, f"healing-lab {self.name}")
-        subnet = IPv4Network(memory.subnet)
-        addresses = {host: str(host_address(subnet, _number(host))) for host in memory.hosts}
-        names = "127.0.0.1 localhost\n" + "".join(f"{addresses[host]} {host}\n" for host in memory.hosts)
-        known = {}
-        for host in memory.hosts:
-            folder = self._folder / "hosts" / host
-            folder.mkdir(parents=True, exist_ok=True)
-            known[host] = (addresses[host], ensure_key(folder / "ssh_host_ed25519_key", host))
-            write(folder / "authorized_keys", f"{login}\n")
-            write(folder / "hosts", names)
-        write(self.known_hosts, known_hosts_lines(known), mode=0o600)
-        text = inventory_text(
-            addresses,
-            key=self.key,
-            known_hosts=self.known_hosts,
-            variables=memory.variables,
-            host_variables=memory.host_variables,
-        )
-        write(self.inventory, text, mode=0o600)
-        write(self._folder / "lab.json", json.dumps(memory.__dict__, indent=2), mode=0o600)
-
-    def _recall(self) -> _Memory | None:
-        file = self._folder / "lab.json"
-        if not file.exists():
-            return None
-        given = json.loads(file.read_text(encoding="utf-8"))
-        return _Memory(**{**given, "hosts": tuple(given["hosts"])})
-
-    def _host(self, name: str, memory: _Memory, container: Container | None) -> LabHost:
+    def _host(self, name: str, memory: Memory, container: Container | None) -> LabHost:
         state = "missing" if container is None else "running" if container.running else "stopped"
-        address = host_address(IPv4Network(memory.subnet), _number(name))
-        return LabHost(name=name, address=str(address), container=self._container(name), state=state)
+        return LabHost(name=name, address=_addresses(memory)[name], container=self._container(name), state=state)
 
     def _container(self, host: str) -> str:
         return f"healing-lab-{self.name}-{host}"
@@ -275,6 +226,11 @@ def _number(host: str) -> int:
     if match is None:
         raise LabError(f"{host!r} is no host of a lab; they are called web1, web2 and so on.")
     return int(match[1])
+
+
+def _addresses(memory: Memory) -> dict[str, str]:
+    subnet = IPv4Network(memory.subnet)
+    return {host: str(host_address(subnet, _number(host))) for host in memory.hosts}
 
 
 def _kept(given: Mapping[str, Any] | None, before: Mapping[str, Any]) -> Mapping[str, Any]:

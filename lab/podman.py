@@ -40,6 +40,8 @@ class Container:
     folder: Path
     #: 0 when it does not run.
     pid: int
+    #: Whether podman can start it again. After a cut-off it can't: it holds on to processes that are gone.
+    startable: bool
 
     @property
     def running(self) -> bool:
@@ -134,6 +136,13 @@ class Podman:
             timeout=timeout,
         )
 
+    def start_again(self, container: Container) -> bool:
+        """Boot a stopped host with what is on its disk. False, and the container removed, if podman can't."""
+        done = self.run("start", container.name, timeout=120, check=False).returncode == 0
+        if not done:
+            self.remove([container.name])
+        return done
+
     def remove(self, names: Sequence[str]) -> None:
         """Remove containers, whatever state a cut-off left them in. Raises LabError if one stays."""
         if not names:
@@ -167,17 +176,24 @@ class Podman:
             as_root(["rm", "-rf", "--one-file-system", str(_NAMESPACES)])
 
 
+def runs_in(pid: int, container: str) -> bool:
+    """Whether the process lives and belongs to the container: a number of a former life may be another's by now."""
+    try:
+        return container in Path(f"/proc/{pid}/cgroup").read_text(encoding="utf-8")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 def _container(row: Mapping[str, Any]) -> Container:
-    pid = int(row.get("Pid") or 0)
-    # After a cut-off podman may name a process of a former life.
-    lives = row["State"] == "running" and Path(f"/proc/{pid}").exists()
-    labels = row["Labels"]
+    pid, labels = int(row.get("Pid") or 0), row["Labels"]
+    lives = row["State"] == "running" and runs_in(pid, row["Id"])
     return Container(
         name=row["Names"][0],
         lab=labels[LAB_LABEL],
         host=labels[HOST_LABEL],
         folder=Path(labels.get(FOLDER_LABEL, "/")),
         pid=pid if lives else 0,
+        startable=row["State"] in ("exited", "stopped", "created"),
     )
 
 
