@@ -20,4 +20,4 @@ done
 echo "Before=$(show NRestarts)"
 # systemd's default pause before an automatic restart is 0.1 s: who crashes at its start shows within a second.
 if [ "$(show ActiveState)" = active ]; then sleep 1; fi
-systemctl show --property="$properties" -- "$unit"
+systemctl show --all --property="$properties" -- "$unit"
