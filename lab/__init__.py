@@ -8,9 +8,3 @@ Limits: the demo aside, it knows nothing of healing and imports nothing of `orch
 but its own; never prints (the command line speaks); everything it asks of the machine goes through
 `lab.machine` and `lab.podman`. The hosts share the machine's kernel and are no security boundary.
 """
-
-from lab.errors import LabError
-from lab.faults import Fault, faults
-from lab.fleet import Lab, LabHost
-
-__all__ = ["Fault", "Lab", "LabError", "LabHost", "faults"]
