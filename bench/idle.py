@@ -46,7 +46,8 @@ def serve(hosts: int, seconds: float) -> None:
         lab.up(hosts)
         booted = time.monotonic() - began
         (root / "healer.toml").write_text(
-            f'inventory = "{lab.inventory}"\nknown_hosts = "{lab.known_hosts}"\nstate_dir = "state"\napi_port = {port}\n'
+            f'inventory = "{lab.inventory}"\nknown_hosts = "{lab.known_hosts}"\n'
+            f'state_dir = "state"\napi_port = {port}\n'
         )
         process = subprocess.Popen([BIN / "healer", "-c", root / "healer.toml", "serve"], stdout=subprocess.DEVNULL)
         try:
@@ -56,7 +57,7 @@ def serve(hosts: int, seconds: float) -> None:
                         break
                 except httpx.TransportError:
                     time.sleep(0.1)
-            time.sleep(10)  # connections and first reads are start-up, not idling
+            time.sleep(10)  # what connecting costs is not idling
             before = cpu_seconds(process.pid)
             time.sleep(seconds)
             used = cpu_seconds(process.pid) - before
