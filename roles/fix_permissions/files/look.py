@@ -14,6 +14,25 @@ import stat
 import sys
 from typing import Any
 
+#: What decides who may log in, become root or what systemd runs is never touched, wherever it lies. As in
+#: orchestrator/guard/protected.py; a contract test holds the two together.
+FORBIDDEN_NAMES = frozenset(
+    {".ssh", ".gnupg", "authorized_keys", "authorized_keys2", "id_rsa", "id_ed25519", "id_ecdsa"}
+    | {"shadow", "shadow-", "gshadow", "gshadow-", "sudoers", "sudoers.d"}
+)
+FORBIDDEN_TREES = (
+    *("/etc/systemd", "/usr/lib/systemd", "/lib/systemd", "/usr/local/lib/systemd", "/run/systemd"),
+    *("/etc/ssh", "/etc/pam.d", "/etc/security", "/etc/polkit-1", "/etc/passwd", "/etc/group"),
+    *("/boot", "/efi", "/dev", "/proc", "/sys"),
+)
+FORBIDDEN_PARTS = ("/.config/systemd/", "/.local/share/systemd/")
+
+
+def forbidden(path: str) -> bool:
+    """Whether no safe directory reaches that far."""
+    trees = any(path == tree or path.startswith(f"{tree}/") for tree in FORBIDDEN_TREES)
+    return trees or bool(FORBIDDEN_NAMES & set(path.split("/"))) or any(part in path for part in FORBIDDEN_PARTS)
+
 
 def wanted_mode(mode: int) -> int:
     """The mode with execute for the owner and for everybody who may read: they could run a copy anyway."""
@@ -55,6 +74,8 @@ def objection(asked: str, real: str, facts: os.stat_result, safe: list[str]) -> 
     # Compared with the folders as they are named: one that is itself a link leads elsewhere.
     if not any(real.startswith(folder.rstrip("/") + "/") for folder in safe if folder.rstrip("/")):
         return f"{name} is under none of the safe directories ({', '.join(safe) or 'none'})"
+    if forbidden(asked) or forbidden(real):
+        return f"{name} decides who may log in, become root, or what the system runs"
     if facts.st_mode & 0o7000:
         return f"{name} has a setuid, setgid or sticky bit ({stat.S_IMODE(facts.st_mode):04o})"
     if facts.st_nlink != 1:

@@ -17,7 +17,7 @@ import re
 import stat
 import sys
 import time
-from typing import Any, Iterator, NamedTuple  # noqa: UP035 (collections.abc has no subscript in 3.8)
+from typing import Any, Iterator, NamedTuple
 
 DAY = 86400.0
 MIB = 1024 * 1024
@@ -118,9 +118,8 @@ def shortage(path: str) -> str:
     size, available = room.f_blocks * room.f_frsize, room.f_bavail * room.f_frsize
     needed = min(max(SHARE * size, min(SMALL, SMALL_SHARE * size)), HUGE)
     if available < needed:
-        return (
-            f"is {100 - math.floor(100 * available / size)} % full ({available // MIB} of {size // MIB} MiB available)"
-        )
+        used = 100 - math.floor(100 * available / size)
+        return f"is {used} % full ({available // MIB} of {size // MIB} MiB available)"
     if room.f_files and room.f_favail < INODE_SHARE * room.f_files:
         return f"has {room.f_favail} of {room.f_files} inodes left"
     return ""

@@ -1,0 +1,277 @@
+"""The roles' programs on a real disk: what they would delete or touch, and what never."""
+
+from __future__ import annotations
+
+import fcntl
+import multiprocessing
+import os
+import runpy
+import stat
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+DAY = 86400
+
+# run_path and not import: bytecode beside the programs would change the digest of what is approved.
+disk: Any = type("Disk", (), runpy.run_path(str(ROOT / "roles/free_disk_space/files/disk_space.py")))
+look: Any = type("Look", (), runpy.run_path(str(ROOT / "roles/fix_permissions/files/look.py")))
+
+
+def put(path: Path, *, days: float, size: int = 4096) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"x" * size)
+    old = time.time() - days * DAY
+    os.utime(path, (old, old))
+    return path
+
+
+def sweep(place: Any, *, delete: bool = False, days_later: float = 0, foreign: tuple[str, ...] = ()) -> dict[str, str]:
+    """Name -> why it stays; empty: it may go. As if the folder's file system were short of room."""
+    devices = {os.stat(place.path).st_dev}
+    made = disk.Sweep(devices, set(foreign), time.time() + days_later * DAY)
+    return {os.path.relpath(found.path, place.path): found.why for found in made.walk(place, delete=delete)}
+
+
+def logs(root: Path) -> Any:
+    return disk.Place(str(root), "log", 7, mounts=True)
+
+
+OLD = "is not older than 7 days"
+LIVE = "is no rotated log"
+RECORD = "is a security record"
+
+
+@pytest.mark.parametrize(
+    ("name", "days", "why"),
+    [
+        *((name, 8, "") for name in ("a.log.1", "a.log.12.gz", "a.log-20240131", "a.log-20240131.xz", "syslog.1")),
+        *((name, 8, "") for name in ("a-20240131.log.gz", "a.log.old", "a.log.2.bz2", "a.log.gz", "deep/down/x.log.3")),
+        *((name, 6.9, OLD) for name in ("a.log.1", "a.log-20240131.gz")),
+        *((name, 99, LIVE) for name in ("a.log", "syslog", "a.db", "a.1.sqlite", "backup.tar.gz", "key.pem", "a.gz")),
+        *((name, 99, RECORD) for name in ("auth.log.1", "secure-20240131", "wtmp.1", "btmp.1", "sudo.log.2.gz")),
+    ],
+)
+def test_only_old_rotated_logs_may_go(name: str, days: float, why: str, tmp_path: Path) -> None:
+    put(tmp_path / name, days=days)
+
+    assert sweep(logs(tmp_path)) == {name: why}
+
+
+@pytest.mark.parametrize("folder", ["journal", "audit", "private"])
+def test_what_other_programs_keep_in_order_is_not_even_looked_at(folder: str, tmp_path: Path) -> None:
+    put(tmp_path / folder / "a.log.1", days=99)
+
+    assert sweep(logs(tmp_path)) == {}
+
+
+def test_other_machines_disks_are_not_entered(tmp_path: Path) -> None:
+    put(tmp_path / "remote" / "a.log.1", days=99)
+
+    assert sweep(logs(tmp_path), foreign=(str(tmp_path / "remote"),)) == {}
+
+
+def test_log_that_a_process_holds_open_stays(tmp_path: Path) -> None:
+    path = put(tmp_path / "a.log.1", days=99)
+
+    with path.open("rb"):
+        assert sweep(logs(tmp_path), delete=True) == {"a.log.1": "is held open by a process"}
+
+    assert sweep(logs(tmp_path), delete=True) == {"a.log.1": ""}
+    assert not path.exists()
+
+
+def test_links_lead_nowhere_and_hard_links_stay(tmp_path: Path) -> None:
+    outside = put(tmp_path / "outside" / "b.log.1", days=99)
+    place = tmp_path / "log"
+    place.mkdir()
+    (place / "folder").symlink_to(outside.parent)
+    (place / "c.log.1").symlink_to(outside)
+    os.link(outside, place / "d.log.1")
+
+    assert sweep(logs(place), delete=True) == {"d.log.1": "has several names (hard links)"}
+
+    assert outside.exists()
+    assert (place / "d.log.1").exists()
+
+
+def test_looking_deletes_nothing(tmp_path: Path) -> None:
+    path = put(tmp_path / "a.log.1", days=99)
+
+    sweep(logs(tmp_path))
+
+    assert path.exists()
+
+
+def test_temporary_file_is_as_old_as_its_arrival_here(tmp_path: Path) -> None:
+    """An unpacked archive has old dates, and came a moment ago."""
+    put(tmp_path / "unpacked", days=99)
+    place = disk.Place(str(tmp_path), "temporary", 10)
+
+    assert sweep(place) == {"unpacked": "is not older than 10 days"}
+    assert sweep(place, days_later=11) == {"unpacked": ""}
+
+
+def test_temporary_files_that_are_marked_or_of_services_stay(tmp_path: Path) -> None:
+    marked = put(tmp_path / "marked", days=0)
+    marked.chmod(0o1644)
+    put(tmp_path / "systemd-private-1-a.service-2" / "tmp" / "x", days=0)
+    place = disk.Place(str(tmp_path), "temporary", 10)
+
+    assert sweep(place, days_later=99) == {"marked": "is marked to stay"}
+
+
+def test_packages_go_unless_apt_is_at_work(tmp_path: Path) -> None:
+    package = put(tmp_path / "nginx_1.deb", days=0)
+    lock = put(tmp_path / "lock", days=0, size=0)
+    place = disk.Place(str(tmp_path), "package", 0)
+
+    with locked(lock):
+        assert sweep(place, delete=True) == {}
+    assert package.exists()
+
+    assert sweep(place, delete=True) == {"lock": "is no downloaded package", "nginx_1.deb": ""}
+    assert not package.exists()
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Another process holds apt's kind of lock: one's own is no hindrance."""
+    context = multiprocessing.get_context("fork")
+    ready, done = context.Event(), context.Event()
+    process = context.Process(target=hold, args=(path, ready, done))
+    process.start()
+    try:
+        assert ready.wait(10)
+        yield
+    finally:
+        done.set()
+        process.join(10)
+
+
+def hold(path: Path, ready: Any, done: Any) -> None:
+    with path.open("r+") as file:
+        fcntl.lockf(file, fcntl.LOCK_EX)
+        ready.set()
+        done.wait(10)
+
+
+MOUNTINFO = """\
+22 1 0:21 / / rw,relatime shared:1 - ext4 /dev/vda1 rw
+23 22 0:22 / /var/log rw - tmpfs tmpfs rw
+24 23 0:23 / /var/log/my\\040app rw,nosuid - xfs /dev/vdb rw
+25 23 0:24 / /var/log/archive ro - ext4 /dev/vdc rw
+26 23 0:25 / /var/log/central rw - nfs4 server:/log rw
+27 22 0:26 / /tmp rw - ext4 /dev/vdd ro
+28 22 0:27 / /var/logs rw - ext4 /dev/vde rw
+"""
+
+
+def test_file_systems_of_a_place_are_its_own_and_those_below_it() -> None:
+    known = disk.mounts(MOUNTINFO)
+
+    held = list(disk.holders(disk.Place("/var/log", "log", 7, mounts=True), known))
+
+    assert [mount.path for mount in held] == ["/var/log", "/var/log/my app", "/var/log/archive", "/var/log/central"]
+    assert [mount.ours for mount in held] == [True, True, False, False]
+    assert [mount.path for mount in disk.holders(disk.Place("/tmp", "temporary", 10), known)] == ["/tmp"]
+    assert not next(mount for mount in known if mount.path == "/tmp").ours
+
+
+MIB = 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    ("size", "available", "inodes", "phrase"),
+    [
+        (1000 * MIB, 49 * MIB, 100, "is 96 % full (49 of 1000 MiB available)"),
+        (1000 * MIB, 50 * MIB, 100, ""),
+        (16 * MIB, 0, 100, "is 100 % full (0 of 16 MiB available)"),
+        (16 * MIB, 1 * MIB, 100, "is 94 % full (1 of 16 MiB available)"),
+        (16 * MIB, 2 * MIB, 100, ""),
+        (200 * MIB, 15 * MIB, 100, "is 93 % full (15 of 200 MiB available)"),
+        (8 * 1024 * 1024 * MIB, 10 * 1024 * MIB, 100, ""),
+        (8 * 1024 * 1024 * MIB, 9 * 1024 * MIB, 100, "is 100 % full (9216 of 8388608 MiB available)"),
+        (1000 * MIB, 500 * MIB, 0, "has 0 of 1000 inodes left"),
+    ],
+)
+def test_short_of_room(size: int, available: int, inodes: int, phrase: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    room = os.statvfs_result((MIB, MIB, size // MIB, 0, available // MIB, 1000, 0, inodes, 0, 255))
+    monkeypatch.setattr(os, "statvfs", lambda path: room)
+
+    assert disk.shortage("/") == phrase
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [(0o644, 0o755), (0o640, 0o750), (0o600, 0o700), (0o200, 0o300), (0o744, 0o755), (0o755, 0o755), (0o711, 0o711)],
+)
+def test_who_may_read_may_execute_and_nobody_else(before: int, after: int) -> None:
+    assert look.wanted_mode(before) == after
+
+
+def refused(path: Path, *safe: Path) -> str:
+    return str(look.look(str(path), [str(one) for one in safe])["objection"])
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Path:
+    path = put(tmp_path / "bin" / "job", days=0)
+    path.chmod(0o644)
+    return path
+
+
+def test_what_is_no_plain_safe_file_is_refused(script: Path, tmp_path: Path) -> None:
+    safe = script.parent
+    assert "under none of the safe directories (none)" in refused(script)
+    assert "under none of the safe directories" in refused(script, tmp_path / "bi")
+    assert "under none of the safe directories" in refused(script, Path("/"))
+    assert "is no plain file" in refused(safe, tmp_path)
+    assert "can't be looked at (No such file" in refused(safe / "gone", safe)
+    assert "no absolute path in its plain form" in refused(Path("bin/job"), safe)
+    assert "no absolute path in its plain form" in str(look.look(f"{safe}/../bin/job", [str(safe)])["objection"])
+
+
+def test_link_out_of_the_safe_directories_is_refused(script: Path, tmp_path: Path) -> None:
+    other = put(tmp_path / "elsewhere" / "job", days=0)
+    (script.parent / "link").symlink_to(other)
+
+    said = refused(script.parent / "link", script.parent)
+
+    assert said == f"{script.parent}/link (which is {other}) is under none of the safe directories ({script.parent})"
+
+
+@pytest.mark.parametrize("bit", [stat.S_ISUID, stat.S_ISGID, stat.S_ISVTX])
+def test_special_bits_are_refused(bit: int, script: Path) -> None:
+    script.chmod(0o644 | bit)
+    if not script.stat().st_mode & bit:
+        pytest.skip("this user can't set the bit")
+
+    assert "has a setuid, setgid or sticky bit" in refused(script, script.parent)
+
+
+def test_second_name_is_refused(script: Path) -> None:
+    os.link(script, script.parent / "other")
+
+    assert "has 2 names (hard links)" in refused(script, script.parent)
+
+
+def test_file_or_folder_that_others_may_write_is_refused(script: Path) -> None:
+    script.chmod(0o646)
+    assert "can be written by everybody" in refused(script, script.parent)
+
+    script.chmod(0o644)
+    script.parent.chmod(0o777)
+    assert f"lies below {script.parent}, where everybody may write" in refused(script, script.parent)
+
+
+@pytest.mark.parametrize("name", [".ssh/authorized_keys", ".config/systemd/user/x", "sudoers.d/x"])
+def test_what_decides_who_may_log_in_is_refused(name: str, tmp_path: Path) -> None:
+    path = put(tmp_path / name, days=0)
+
+    assert "decides who may log in" in refused(path, tmp_path)
