@@ -1,0 +1,112 @@
+"""Who we are on a host and what we may do there, learned once a connection."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from orchestrator.collect.link import Link
+from orchestrator.errors import HostUnreachable
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Login:
+    """What the host says of our session."""
+
+    uid: int
+    user: str
+    #: Where the host sees us come from; '' for a local connection.
+    source: str = ""
+    #: The unit or scope that our own processes run in.
+    unit: str = ""
+    #: Host clock minus ours, in seconds.
+    clock_offset: float = 0.0
+    #: The host's offset from UTC, in minutes, for log lines that carry no zone.
+    zone_minutes: int = 0
+    #: Whether `sudo -n` works; None where the inventory does not ask for it (`ansible_become`).
+    sudo: bool | None = None
+    #: What sudo said.
+    sudo_words: str = ""
+    #: journalctl reads the system's journal as our user.
+    journal: bool = False
+    #: There is a journalctl at all.
+    journalctl: bool = True
+    #: It can search texts (--grep).
+    grep: bool = True
+    python: str = ""
+
+    @property
+    def journal_root(self) -> bool:
+        """Whether the journal is read through sudo."""
+        return not self.journal and self.sudo is True
+
+    @property
+    def root(self) -> bool:
+        """Whether questions may be asked as root through sudo."""
+        return self.sudo is True and self.uid != 0
+
+
+_SCRIPT = r"""
+LC_ALL=C; export LC_ALL; PATH=$PATH:/usr/sbin:/sbin
+readable() { for f in /var/log/journal/*/system.journal /run/log/journal/*/system.journal; do
+  if [ -r "$f" ]; then echo yes; return; fi; done; echo no; }
+echo "uid=$(id -u)"
+echo "user=$(id -un)"
+echo "source=${SSH_CONNECTION%% *}"
+echo "unit=$(sed -n 's/^\(0\|1:name=systemd\):.*\/\([^/]*\)$/\2/p' /proc/self/cgroup | tail -n 1)"
+echo "zone=$(date +%z)"
+echo "journal=$(readable)"
+echo "journalctl=$(command -v journalctl)"
+echo "features=$(journalctl --version 2>/dev/null | tr '\n' ' ')"
+echo "python=$(command -v python3)"
+"""
+_SUDO = 'echo "sudo=$(sudo -n true 2>&1 </dev/null && echo yes)"\n'
+
+
+def learn(link: Link) -> Login:
+    """Ask the host; two round trips. Raises HostUnreachable (no usable answer), HostTimeout."""
+    become = link.host.connection.become
+    answer = link.run(_SCRIPT + (_SUDO if become else ""), timeout=20)
+    return parse(answer.text, become=become, offset=clock_offset(link), host=link.host.name)
+
+
+def clock_offset(link: Link) -> float:
+    """Host clock minus ours: half of the round trip is taken as the way there."""
+    before = time.time()
+    answer = link.run("date +%s.%N", timeout=10)
+    after = time.time()
+    try:
+        there = float(answer.text.strip())
+    except ValueError as error:
+        raise HostUnreachable(
+            f"{link.host.name} does not tell its time: {answer.complaint or answer.text[:80]}"
+        ) from error
+    return there - (before + after) / 2
+
+
+def parse(text: str, *, become: bool, offset: float, host: str) -> Login:
+    """The answer as values. Raises HostUnreachable where it is none (a login shell that runs no scripts)."""
+    told = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+    try:
+        uid = int(told["uid"])
+        zone = told["zone"]
+        minutes = int(zone[0] + "1") * (int(zone[1:3]) * 60 + int(zone[3:5]))
+    except (KeyError, ValueError, IndexError) as error:
+        raise HostUnreachable(
+            f"{host} runs no shell scripts for us: {text.strip()[:200]!r}. The login user needs a plain shell."
+        ) from error
+    sudo = told.get("sudo", "")
+    return Login(
+        uid=uid,
+        user=told.get("user", ""),
+        source=told.get("source", ""),
+        unit=told.get("unit", ""),
+        clock_offset=offset,
+        zone_minutes=minutes,
+        sudo=sudo.endswith("yes") if become else None,
+        sudo_words="" if sudo.endswith("yes") else sudo[:200],
+        journal=uid == 0 or told.get("journal") == "yes",
+        journalctl=bool(told.get("journalctl")),
+        grep="+PCRE2" in told.get("features", ""),
+        python=told.get("python", ""),
+    )
