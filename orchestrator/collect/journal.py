@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -71,7 +71,9 @@ def build_command(
     words = ["journalctl", _OPTIONS]
     # No --lines: with --follow it would begin with the last ten, and the cursor says where to begin.
     words += ["--follow", "--no-tail"] if follow else []
-    words += [f"--after-cursor={shlex.quote(after)}"] if after else []
+    # Not --after-cursor: where the cursor's own record does not match the query, it silently skips the first one that
+    # does (tried, systemd 252). This begins with the cursor's record, which `beyond` drops.
+    words += [f"--cursor={shlex.quote(after)}"] if after else []
     words += [f"--since=@{since:.0f}"] if since is not None and not after else []
     if not query.by_text:
         words += [f"PRIORITY={number}" for number in range(5)]
@@ -95,6 +97,15 @@ def cursor_of(line: bytes) -> Cursor | None:
     entry = _entry(line)
     cursor = entry.get("__CURSOR") if entry else None
     return Cursor(cursor) if isinstance(cursor, str) else None
+
+
+def beyond(lines: Sequence[bytes], after: str | None) -> list[bytes]:
+    """The lines of a query without the record at the cursor that it began with."""
+    if after is None:
+        return list(lines)
+    # The needle first: parsing every line of JSON twice would cost as much again.
+    needle = after.encode()
+    return [line for line in lines if needle not in line or cursor_of(line) != after]
 
 
 def _entry(line: bytes) -> dict[str, Any] | None:

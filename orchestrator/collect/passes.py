@@ -51,7 +51,9 @@ def read_journal(
         said = b" ".join(lines[:2]).decode("utf-8", "replace")
         raise HostTimeout(f"{link.host.name}: journalctl failed: {said[:300]}")
     records = tuple(
-        record for line in lines if (record := journal.parse(line, link.host.name, login, query)) is not None
+        record
+        for line in journal.beyond(lines, after)
+        if (record := journal.parse(line, link.host.name, login, query)) is not None
     )
     cursors = [cursor for line in lines[-2:] if (cursor := journal.cursor_of(line)) is not None]
     return Batch(records=records, cursor=cursors[-1] if cursors else None, more=more)

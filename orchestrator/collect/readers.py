@@ -40,11 +40,13 @@ class JournalReader:
         self._link, self._login, self._query = link, login, query
         self._delivery, self._stopping = delivery, stopping
         self._stream: Stream | None = None
+        self._after: Cursor | None = None
         self.name = query.source
         self.cut = 0
 
     def open(self, after: Cursor | None) -> None:
         """Start journalctl behind the cursor. Raises HostUnreachable, HostTimeout."""
+        self._after = after
         since = time.time() + self._login.clock_offset - FIRST_LOOK
         command = journal.build_command(self._query, after=after, since=since, follow=True, grep=self._login.grep)
         self._stream = self._link.open(f"exec 2>&1; {command}", root=self._login.journal_root)
@@ -58,7 +60,7 @@ class JournalReader:
             whole = lines.feed(data)
             self.cut = lines.cut
             said = next((line for line in reversed(whole) if not line.startswith(b"{")), said)
-            self._take(whole, throttled=(wait := pace.spend(len(data))) > 0)
+            self._take(journal.beyond(whole, self._after), throttled=(wait := pace.spend(len(data))) > 0)
             if wait and self._stopping.wait(wait):
                 return
         words = said.decode("utf-8", "replace").strip()[:200]
