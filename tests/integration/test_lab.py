@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lab import machine
+from lab import machine, podman
 from lab.errors import LabError
 from lab.faults import faults
 from lab.fleet import Lab
@@ -244,6 +244,52 @@ def test_a_lab_whose_folder_is_gone_is_removed_by_the_next_command(other: Lab, l
     answer = Podman().run("ps", "--all", "--format", "json")
     assert container not in {name for row in json.loads(answer.stdout) for name in row["Names"]}
     assert other.name not in machine.registered()
+
+
+@pytest.fixture
+def namespace(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A namespace of our own, as on a mixed machine, that no lab lives in."""
+    folder = tmp_path_factory.mktemp("room") / "namespace"
+    monkeypatch.setattr(podman, "_NAMESPACES", folder)
+    monkeypatch.setattr(podman, "_MOUNT", folder / "mnt")
+    monkeypatch.setattr(podman, "needs_namespace", lambda: True)
+    yield folder
+    with machine.lock(lambda sentence: None):
+        Podman().close()
+
+
+def mounted(folder: Path) -> list[str]:
+    return [kind for point, kind in podman.mount_points() if point.startswith(str(folder))]
+
+
+def test_podman_lives_in_a_namespace_with_cgroup_v2_where_the_machine_is_mixed(namespace: Path) -> None:
+    before = podman.mount_points()
+    runs = Podman()
+
+    runs.open()
+    runs.open()
+
+    assert mounted(namespace)[1:] == ["nsfs"]
+    assert runs.run("info", "--format", "{{.Host.CgroupsVersion}}").stdout.strip() == "v2"
+    runs.close()
+    assert podman.mount_points() == before
+    assert not namespace.exists()
+
+
+@pytest.mark.parametrize("left", ["file", "bind", "bind twice"])
+def test_a_namespace_that_a_cut_off_tore_is_made_again(namespace: Path, left: str) -> None:
+    namespace.mkdir()
+    (namespace / "mnt").touch()
+    for _ in range(left.count("bind") + left.count("twice")):
+        machine.as_root(["mount", "--bind", str(namespace), str(namespace)])
+    runs = Podman()
+
+    runs.open()
+
+    assert runs.run("info", "--format", "{{.Host.CgroupsVersion}}").stdout.strip() == "v2"
+    runs.close()
+    assert mounted(namespace) == []
+    assert not namespace.exists()
 
 
 def test_unknown_faults_and_hosts_are_named_with_the_known_ones(lab: Lab) -> None:
