@@ -186,6 +186,10 @@ def _pick(
     return _Opinion(weight=weight, action=action.id, parameters=chosen, reason=reason)
 
 
+#: Under these names PID 1 itself speaks of other units, or nothing says who speaks.
+_SYSTEMD_SPEAKS = frozenset({"", "init.scope", "systemd", "unknown"})
+
+
 def _unit_objection(value: str, own: str, weight: _Weight, known: Knowledge) -> str:
     stem = value.split("@", 1)[0].casefold()
     if known.protected.fullmatch(stem):
@@ -194,7 +198,7 @@ def _unit_objection(value: str, own: str, weight: _Weight, known: Knowledge) -> 
         return f"{value} is named like malware"
     if known.jobs.fullmatch(stem) or value.endswith((".timer", ".socket")):
         return f"{value} is a job that runs and ends, not a service: starting it again cures nothing"
-    if weight is _Weight.ACTION_BY_EFFECT and value != own and is_service(own):
+    if weight is _Weight.ACTION_BY_EFFECT and value != own and own not in _SYSTEMD_SPEAKS:
         return f"{own} can't know what became of {value}; only systemd itself may say that"
     return ""
 

@@ -90,7 +90,8 @@ def own_words(message: str) -> str:
         return ""
     for foreign, kept in _FOREIGN:
         body = foreign.sub(kept, body)
-    return body.strip()
+    # logfmt and JSON escape their quotes; several lines of one record are read as one.
+    return " ".join(body.replace('\\"', '"').split())
 
 
 def plain_path(path: str) -> str | None:
