@@ -3,7 +3,8 @@
 HealingError
 ├── TemporaryError           the same thing may work later
 │   ├── HostUnreachable · HostTimeout · HostBusy
-│   └── ModelUnavailable · ModelTimeout · StoreUnavailable
+│   ├── ModelUnavailable ── ModelBusy
+│   └── ModelTimeout · StoreUnavailable
 └── PermanentError           a person must act
     ├── ConfigError · CatalogError · InventoryError
     ├── HostKeyMismatch · HostAuthRefused
@@ -56,6 +57,17 @@ class ModelUnavailable(TemporaryError):
     """The model's service refused or could not be reached."""
 
     code = "model_unavailable"
+
+
+class ModelBusy(ModelUnavailable):
+    """The model's service is overloaded, failing or out of reach for now; `retry_after` is in seconds."""
+
+    code = "model_busy"
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        #: None where the service named no time.
+        self.retry_after = retry_after
 
 
 class ModelTimeout(TemporaryError):

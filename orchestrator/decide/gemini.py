@@ -13,12 +13,11 @@ from concurrent.futures import Future
 from functools import partial
 from typing import TYPE_CHECKING
 
-from orchestrator.decide.busy import ModelBusy
 from orchestrator.decide.prompt import Shown, show
 from orchestrator.decide.reply import read_reply
 from orchestrator.domain.actions import Decision
 from orchestrator.domain.hosts import Secret
-from orchestrator.errors import ModelTimeout
+from orchestrator.errors import ModelBusy, ModelTimeout
 from orchestrator.ports import Case
 
 if TYPE_CHECKING:

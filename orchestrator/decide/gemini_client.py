@@ -16,11 +16,10 @@ import httpx2
 from google import genai
 from google.genai import errors, types
 
-from orchestrator.decide.busy import ModelBusy
 from orchestrator.decide.prompt import Shown
 from orchestrator.decide.redact import redact
 from orchestrator.domain.hosts import Secret
-from orchestrator.errors import BadReply, ModelTimeout, ModelUnavailable
+from orchestrator.errors import BadReply, ModelBusy, ModelTimeout, ModelUnavailable
 
 #: Bytes of an HTTP answer. A real one has about 1 kB.
 BODY_MAX = 256 * 1024
