@@ -113,7 +113,8 @@ def _parse(text: str) -> _Reply:
     if len(text) > REPLY_MAX:
         raise BadReply(f"The model's reply has {len(text)} characters, more than {REPLY_MAX}. A person must look.")
     try:
-        return _Reply.model_validate(json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant))
+        found = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant, parse_int=_short_number)
+        return _Reply.model_validate(found)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "the whole"
@@ -135,6 +136,12 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is no number")
+
+
+def _short_number(digits: str) -> int:
+    if len(digits) > 20:
+        raise ValueError(f"a number of {len(digits)} digits")
+    return int(digits)
 
 
 def _offered(action: str, parameters: Mapping[str, str], candidates: Sequence[Candidate]) -> None:
