@@ -34,9 +34,7 @@ def _counted(question: Question) -> tuple[Attempt, ...]:
 
 
 def _same_deed(attempt: Attempt, question: Question) -> bool:
-    return attempt.action == question.decision.action and dict(attempt.parameters) == dict(
-        question.decision.parameters
-    )
+    return attempt.action == question.decision.action and dict(attempt.parameters) == dict(question.decision.parameters)
 
 
 def attempts(question: Question) -> str | None:

@@ -79,9 +79,7 @@ def path_state(question: Question) -> str | None:
 
 def _against(facts: PathFacts) -> str | None:
     if facts.type != "file" or not facts.realpath:
-        kind = {"missing": "does not exist", "directory": "is a directory"}.get(
-            facts.type, "is no plain file"
-        )
+        kind = {"missing": "does not exist", "directory": "is a directory"}.get(facts.type, "is no plain file")
         return f"{kind}: only plain files are touched"
     if facts.links != 1:
         return f"has {facts.links} names (hard links), so its other names would be changed too"
@@ -92,9 +90,7 @@ def _against(facts: PathFacts) -> str | None:
     if not facts.owner or facts.owner == "UNKNOWN" or facts.owner.isdigit():
         return "belongs to a user that the host has no name for"
     if facts.writable_parent:
-        return (
-            f"lies below {facts.writable_parent}, where others may write and could swap it during the change"
-        )
+        return f"lies below {facts.writable_parent}, where others may write and could swap it during the change"
     return None
 
 
