@@ -51,6 +51,9 @@ _FOREIGN = (
     (re.compile(rf"(?i)\b({_FIELDS})\s{{1,2}}{_QUOTED}"), r"\1 …"),
     (re.compile(r"(?i),\sreferr?er:\s\S{1,2048}"), " "),
     (re.compile(rf"\brequest:?\s{_METHODS}\s\S{{1,2048}}"), "request …"),
+    # cron and sudo repeat the command that they run; whatever error words it holds are somebody's options.
+    (re.compile(r"^(\(\S{1,64}\)\sCMD)\s\(.*"), r"\1 …"),
+    (re.compile(r"\bCOMMAND=.*"), "COMMAND=…"),
     # sshd and friends repeat what was typed as a name, and what a client says when it leaves.
     (re.compile(r"(?i)\b((?:invalid|illegal|unknown|for)\suser)\s.{0,256}?\sfrom\s"), r"\1 … from "),
     (

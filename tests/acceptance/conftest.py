@@ -17,6 +17,7 @@ import httpx
 import pytest
 
 from lab.fleet import Lab
+from tests.support.fleets import fleet
 
 ROOT = Path(__file__).resolve().parents[2]
 HEALER = Path(sys.executable).parent / "healer"
@@ -120,22 +121,16 @@ def free_port() -> int:
 @pytest.fixture(scope="session")
 def healer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Healer]:
     folder = tmp_path_factory.mktemp("healer")
-    fleet = Lab("accept", folder / "lab")
-    fleet.up(
-        3,
-        variables={"healing_mode": "auto", "healing_hold_seconds": 3, "healing_cooldown_seconds": 1},
-        host_variables={"web3": {"healing_mode": "propose"}},
-    )
     port = free_port()
     config = folder / "healer.toml"
-    config.write_text(
-        f'inventory = "{fleet.inventory}"\nstate_dir = "state"\nknown_hosts = "{fleet.known_hosts}"\n'
-        f"api_port = {port}\ninject_errors = true\n"
-    )
-    try:
-        yield Healer(config=config, lab=fleet, port=port)
-    finally:
-        fleet.down()
+    variables = {"healing_mode": "auto", "healing_hold_seconds": 3, "healing_cooldown_seconds": 1}
+    of_hosts = {"web3": {"healing_mode": "propose"}}
+    with fleet("accept", folder / "lab", variables=variables, host_variables=of_hosts) as lab:
+        config.write_text(
+            f'inventory = "{lab.inventory}"\nstate_dir = "state"\nknown_hosts = "{lab.known_hosts}"\n'
+            f"api_port = {port}\ninject_errors = true\n"
+        )
+        yield Healer(config=config, lab=lab, port=port)
 
 
 @pytest.fixture(scope="session")

@@ -108,14 +108,14 @@ def test_what_does_not_exist_is_one_sentence(healer: Healer, arguments: list[str
     [
         ('inventroy = "x"', "Did you mean 'inventory'"),
         ('inventory = "nowhere"', "nowhere"),
-        ('playbooks_dir = "nowhere"', "nowhere"),
+        ('inventory = "{inventory}"\nplaybooks_dir = "nowhere"', "nowhere"),
     ],
 )
 def test_a_bad_config_is_one_sentence_before_anything_is_touched(
     healer: Healer, tmp_path: Path, config: str, words: str
 ) -> None:
     path = tmp_path / "healer.toml"
-    path.write_text(config + "\n")
+    path.write_text(config.format(inventory=healer.lab.inventory) + "\n")
 
     done = Healer(config=path, lab=healer.lab, port=healer.port)("serve", check=False)
 

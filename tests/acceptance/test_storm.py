@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,7 @@ import pytest
 
 from tests.acceptance.conftest import Healer, wait_for
 
+LOGS = "find /var/log/orders -type f"
 ENDS = {"healed", "already_well", "noise", "escalated", "expired"}
 
 
@@ -20,7 +20,7 @@ class Case:
 
     host: str
     fault: str
-    #: Part of the incident's subject or template.
+    #: The incident's subject.
     about: str
     action: str
     end: str
@@ -28,18 +28,47 @@ class Case:
 
 CASES = [
     Case("web1", "nginx-killed", "nginx.service", "restart_service", "healed"),
-    Case("web1", "cert-expired", "", "escalate", "escalated"),
-    Case("web1", "injected-log", "", "escalate", "escalated"),
-    Case("web2", "disk-full-rotated", "", "free_disk_space", "healed"),
-    Case("web2", "start-limit", "", "restart_service", "healed"),
-    Case("web3", "unit-noexec", "", "fix_permissions", "healed"),
-    Case("web3", "cron-noexec", "", "fix_permissions", "healed"),
+    Case("web1", "cert-expired", "partner-sync.service", "escalate", "escalated"),
+    Case("web1", "injected-log", "contact-form.service", "escalate", "escalated"),
+    Case("web2", "disk-full-rotated", "shop.service", "free_disk_space", "healed"),
+    Case("web2", "start-limit", "price-feed.service", "restart_service", "healed"),
+    Case("web3", "unit-noexec", "stock-sync.service", "fix_permissions", "healed"),
+    Case("web3", "cron-noexec", "/usr/local/bin/nightly-report", "fix_permissions", "healed"),
 ]
 
 
+@dataclass(frozen=True)
+class Storm:
+    """What was there before it: other tests use the same fleet and store."""
+
+    healer: Healer
+    former: frozenset[str]
+
+    def incidents(self, host: str) -> list[dict[str, Any]]:
+        return [one for one in self.healer.incidents(host) if one["id"] not in self.former]
+
+    def find(self, case: Case) -> dict[str, Any] | None:
+        """The incident of the case, whole, once it has ended."""
+        for incident in self.incidents(case.host):
+            if incident["subject"]["name"] == case.about and incident["state"] in ENDS:
+                return dict(self.healer.json("incidents", "show", incident["id"]))
+        return None
+
+    def ended(self, case: Case) -> dict[str, Any]:
+        found = self.find(case)
+        assert found is not None
+        return found
+
+    def runs(self) -> list[dict[str, Any]]:
+        runs = self.healer.json("runs", "list", "--limit", "1000")
+        return [run for run in runs if run["incident_id"] not in self.former]
+
+
 @pytest.fixture(scope="module")
-def storm(serving: Healer) -> Healer:
+def storm(serving: Healer) -> Storm:
     """All faults, host by host at once; each approval of web3 is given as it is asked."""
+    hosts = sorted({case.host for case in CASES})
+    made = Storm(serving, frozenset(one["id"] for host in hosts for one in serving.incidents(host)))
 
     def one(host: str) -> None:
         for case in CASES:
@@ -47,40 +76,31 @@ def storm(serving: Healer) -> Healer:
                 serving.lab.break_(case.fault, host)
 
     with ThreadPoolExecutor(3) as pool:
-        list(pool.map(one, sorted({case.host for case in CASES})))
+        list(pool.map(one, hosts))
 
     def settled() -> bool:
         for approval in serving.json("approvals", "list"):
             serving("approvals", "approve", approval["id"], "--reason", "acceptance test")
-        return all(find(serving, case) for case in CASES)
+        over = {
+            (host, one["subject"]["name"]) for host in hosts for one in made.incidents(host) if one["state"] in ENDS
+        }
+        return all((case.host, case.about) in over for case in CASES)
 
     wait_for(settled, "every fault has an incident that ended")
-    return serving
-
-
-def find(healer: Healer, case: Case) -> dict[str, Any] | None:
-    """The ended incident of the case, with its decision: by host, words and action."""
-    for incident in healer.incidents(case.host):
-        if incident["state"] not in ENDS or case.about not in incident["subject"]["name"]:
-            continue
-        shown = healer.json("incidents", "show", incident["id"])
-        if shown["decision"] and shown["decision"]["action"] == case.action:
-            return dict(shown)
-    return None
+    return made
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.fault)
-def test_each_fault_ends_as_it_should(storm: Healer, case: Case) -> None:
-    shown = find(storm, case)
+def test_each_fault_ends_as_it_should(storm: Storm, case: Case) -> None:
+    shown = storm.ended(case)
 
-    assert shown is not None
+    assert shown["decision"]["action"] == case.action
     assert shown["incident"]["state"] == case.end, shown["incident"]["reason"]
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case.end == "healed"], ids=lambda case: case.fault)
-def test_a_healing_has_one_act_between_a_sick_check_and_a_passed_verify(storm: Healer, case: Case) -> None:
-    shown = find(storm, case)
-    assert shown is not None
+def test_a_healing_has_one_act_between_a_sick_check_and_a_passed_verify(storm: Storm, case: Case) -> None:
+    shown = storm.ended(case)
 
     runs = {run["kind"]: run for run in shown["runs"]}
 
@@ -95,16 +115,14 @@ def test_a_healing_has_one_act_between_a_sick_check_and_a_passed_verify(storm: H
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case.end == "escalated"], ids=lambda case: case.fault)
-def test_what_nothing_helps_is_never_touched(storm: Healer, case: Case) -> None:
-    shown = find(storm, case)
+def test_what_nothing_helps_is_never_touched(storm: Storm, case: Case) -> None:
+    shown = storm.ended(case)
 
-    assert shown is not None
     assert shown["runs"] == []
 
 
-def test_a_start_limit_loop_is_one_incident(storm: Healer) -> None:
-    shown = find(storm, next(case for case in CASES if case.fault == "start-limit"))
-    assert shown is not None
+def test_a_start_limit_loop_is_one_incident(storm: Storm) -> None:
+    shown = storm.ended(next(case for case in CASES if case.fault == "start-limit"))
 
     same = [one for one in storm.incidents("web2") if one["subject"] == shown["incident"]["subject"]]
 
@@ -112,15 +130,15 @@ def test_a_start_limit_loop_is_one_incident(storm: Healer) -> None:
     assert same[0]["count"] > 1
 
 
-def test_no_act_ran_that_no_fault_asked_for(storm: Healer) -> None:
-    acts = [run for run in storm.json("runs", "list", "--limit", "1000") if run["kind"] == "act"]
+def test_no_act_ran_that_no_fault_asked_for(storm: Storm) -> None:
+    acts = [run for run in storm.runs() if run["kind"] == "act"]
 
     wanted = sorted((case.host, case.action) for case in CASES if case.end == "healed")
 
     assert sorted((run["hosts"][0], run["action"]) for run in acts) == wanted
 
 
-def test_nothing_of_our_own_visits_opened_an_incident(storm: Healer) -> None:
+def test_nothing_of_our_own_visits_opened_an_incident(storm: Storm) -> None:
     texts = [incident["template"] for host in ("web1", "web2", "web3") for incident in storm.incidents(host)]
 
     ours = [text for text in texts if any(word in text for word in ("sudo", "sshd", "ansible", "pam_unix"))]
@@ -128,30 +146,15 @@ def test_nothing_of_our_own_visits_opened_an_incident(storm: Healer) -> None:
     assert ours == []
 
 
-def test_a_live_log_is_never_deleted(storm: Healer, fault_size: Callable[[], str]) -> None:
+def test_a_live_log_is_never_deleted(storm: Storm) -> None:
     """The second variant of a full file system: nothing may be deleted, so it is refused and a person is told."""
-    storm.lab.break_("disk-full-live", "web1")
+    healer = storm.healer
+    healer.lab.break_("disk-full-live", "web1")
 
-    def ended() -> dict[str, Any] | None:
-        for incident in storm.incidents("web1"):
-            shown = storm.json("incidents", "show", incident["id"])
-            wanted = shown["decision"] and shown["decision"]["action"] == "free_disk_space"
-            if wanted and incident["state"] in ENDS:
-                return dict(shown)
-        return None
-
-    before = fault_size()
-    shown = wait_for(ended, "the full file system was answered")
+    live = Case("web1", "disk-full-live", "orders.service", "free_disk_space", "escalated")
+    shown = wait_for(lambda: storm.find(live), "the full file system was answered")
 
     assert shown["incident"]["state"] == "escalated"
-    assert "refused: " in str(shown["events"]) or "refused" in shown["incident"]["reason"]
-    assert [run["status"] for run in shown["runs"] if run["kind"] == "act"] in ([], ["refused"])
-    assert fault_size() == before
-
-
-@pytest.fixture
-def fault_size(storm: Healer) -> Callable[[], str]:
-    """Names of the log files under /var/log of web1 (the live one grows, but must stay)."""
-    return lambda: (
-        storm.lab.execute("web1", "find /var/log -xdev -type f -size +1M | sort; ls -R /var/log/*/ | sort").stdout
-    )
+    assert "/var/log/orders/orders.log (16 MiB) is held open by a process" in shown["incident"]["reason"]
+    assert {run["kind"]: run["status"] for run in shown["runs"]} == {"check": "sick", "act": "refused"}
+    assert healer.lab.execute("web1", LOGS).stdout == "/var/log/orders/orders.log\n"

@@ -17,6 +17,7 @@ from orchestrator.domain.runs import RunStatus
 from orchestrator.fleet.inventory import InventoryFleet
 from orchestrator.testing import FakeFleet, FakeProbe
 from tests.support.act_stage import Stage, environment, until
+from tests.support.fleets import fleet
 
 pytestmark = pytest.mark.lab
 
@@ -35,10 +36,8 @@ class LabProbe(FakeProbe):
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    made = Lab("act-tests", tmp_path_factory.mktemp("lab"))
-    made.up(hosts=1)
-    yield made
-    made.down()
+    with fleet("act", tmp_path_factory.mktemp("lab"), hosts=1) as made:
+        yield made
 
 
 @pytest.fixture

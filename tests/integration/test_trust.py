@@ -18,6 +18,7 @@ from orchestrator.domain.ssh import host_key_arguments
 from orchestrator.errors import ConfigError, HostKeyMismatch, HostUnreachable
 from orchestrator.fleet import trust
 from orchestrator.fleet.trust import ScannedKey, Standing
+from tests.support.fleets import fleet
 
 pytestmark = pytest.mark.lab
 
@@ -26,12 +27,8 @@ ENVIRONMENT = {"PATH": os.defpath, "HOME": "/nonexistent", "LANG": "C.UTF-8"}
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    lab = Lab("test-trust", tmp_path_factory.mktemp("lab"))
-    try:
-        lab.up(hosts=2)
-        yield lab
-    finally:
-        lab.down()
+    with fleet("trust", tmp_path_factory.mktemp("lab"), hosts=2) as made:
+        yield made
 
 
 @pytest.fixture
