@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
@@ -19,6 +21,8 @@ from orchestrator.record import schema
 #: Milliseconds that a writer waits for another one. Transactions take about a millisecond, so this is never
 #: reached unless somebody holds the file.
 BUSY_MS = 10_000
+#: Seconds that a writer waits for its turn among those of this process: longer than any line of them.
+TURN_SECONDS = 60.0
 #: Threads of the engine (64), the API (40) and the collector share these connections.
 POOL, OVERFLOW = 8, 56
 
@@ -28,11 +32,50 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+class Turns:
+    """A lock that is given in the order in which it was asked for; whoever comes last by choice goes after all.
+
+    SQLite's waiting is a poll: whoever looks at the right moment is next, and with enough feeders a healing's
+    write never is. threading.Lock is no better: whoever gives it back may take it again at once.
+    """
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._held = False
+        self._lines: tuple[deque[threading.Event], deque[threading.Event]] = (deque(), deque())
+
+    def take(self, seconds: float, *, last: bool = False) -> bool:
+        """Wait for our turn, at most `seconds`; whether it came."""
+        with self._guard:
+            if not self._held:
+                self._held = True
+                return True
+            mine = threading.Event()
+            self._lines[last].append(mine)
+        if mine.wait(seconds):
+            return True
+        with self._guard:
+            if mine.is_set():
+                return True
+            self._lines[last].remove(mine)
+        return False
+
+    def give(self) -> None:
+        """To the one that waits longest."""
+        with self._guard:
+            line = self._lines[0] or self._lines[1]
+            if line:
+                line.popleft().set()
+            else:
+                self._held = False
+
+
 class Database:
     """Short transactions. Raises StoreUnavailable and RecordError, nothing of SQLAlchemy."""
 
     def __init__(self, engine: sa.Engine, name: str) -> None:
         self._engine = engine
+        self._turns = Turns()
         self._writer = engine.execution_options(healing_writer=True)
         self._name = name
 
@@ -43,10 +86,19 @@ class Database:
             yield connection
 
     @contextmanager
-    def write(self) -> Iterator[sa.Connection]:
-        """All or nothing; one writer at a time, so what is read inside still holds when it is written."""
-        with self._translated(), self._writer.begin() as connection:
-            yield connection
+    def write(self, *, last: bool = False) -> Iterator[sa.Connection]:
+        """All or nothing; one writer at a time, so what is read inside still holds when it is written.
+
+        Writers of this process take turns: those that feed records in come `last`, so that no flood keeps a
+        healing from its next step. Those of another process are met by SQLite's own waiting.
+        """
+        if not self._turns.take(TURN_SECONDS, last=last):
+            raise StoreUnavailable(f"The store {self._name} has too many writers at once. Try again in a moment.")
+        try:
+            with self._translated(), self._writer.begin() as connection:
+                yield connection
+        finally:
+            self._turns.give()
 
     def close(self) -> None:
         """Give the connections back."""
