@@ -167,6 +167,8 @@ EVIDENCE_KEPT = 200
 SIGNATURES_KEPT = 1000
 #: Act runs that ended so never touched the host.
 NOT_ATTEMPTS = frozenset({RunStatus.REFUSED, RunStatus.BUSY})
+#: Runs that change something: none is claimed while all healing is stopped.
+ACTING = frozenset({RunKind.ACT, RunKind.ROLLBACK})
 
 
 class Store(Protocol):
@@ -238,7 +240,9 @@ class Store(Protocol):
     def claim(self, job: PlaybookJob, *, signatures: frozenset[Signature]) -> RunStatus | None:
         """The run row and one row a host, all or none.
 
-        None: it is ours to start; RUNNING: it was started before; BUSY: another run holds a host.
+        None: it is ours to start; RUNNING: it was started before (it may have ended since); BUSY: another run
+        holds a host, and no row was written. REFUSED: an act or a rollback while all healing is stopped, read
+        in the same transaction; its row is ended with the sentence of `stopped` as its reason, and holds no host.
         """
         ...
 
@@ -257,6 +261,10 @@ class Store(Protocol):
         kinds: Sequence[RunKind] = (),
         limit: int = 100,
     ) -> tuple[Run, ...]: ...
+    def shut_runs(self) -> tuple[Run, ...]:
+        """All that hold their hosts: they are running, or their slot is shut. Oldest first, without limit."""
+        ...
+
     def attempts(self, host: str, since: datetime) -> tuple[Attempt, ...]: ...
 
     # ledger, switch, statistics -----------------------------------------------------------------

@@ -41,6 +41,12 @@ def write(
     return Event(seq=seq[0] if seq else 0, **values)  # type: ignore[arg-type]  # a dict of the columns
 
 
+def stopped(connection: sa.Connection) -> str | None:
+    """Who stopped everything and why, in the caller's transaction; None while healing is allowed."""
+    row = connection.execute(sa.select(SWITCH)).mappings().first()
+    return f"{row['actor']} stopped all healing at {row['at']:%Y-%m-%d %H:%M:%S} UTC: {row['reason']}" if row else None
+
+
 class LedgerRecords(Records):
     """Lines of the ledger, the kill switch, heartbeats."""
 
@@ -92,10 +98,7 @@ class LedgerRecords(Records):
     def stopped(self) -> str | None:
         """See ports.Store."""
         with self._database.read() as connection:
-            row = connection.execute(sa.select(SWITCH)).mappings().first()
-        return (
-            f"{row['actor']} stopped all healing at {row['at']:%Y-%m-%d %H:%M:%S} UTC: {row['reason']}" if row else None
-        )
+            return stopped(connection)
 
     def beat(self, worker: str) -> None:
         """A worker is alive now."""

@@ -12,7 +12,7 @@ from orchestrator.domain.ids import RunId, Signature
 from orchestrator.domain.runs import PlaybookJob, PlaybookResult, Run, RunKind, RunStatus
 from orchestrator.domain.verdicts import Attempt
 from orchestrator.errors import RecordError
-from orchestrator.ports import NOT_ATTEMPTS
+from orchestrator.ports import ACTING, NOT_ATTEMPTS
 from orchestrator.record import ledger, rows
 from orchestrator.record.database import Records
 from orchestrator.record.schema import RUN, RUN_HOST
@@ -27,10 +27,12 @@ class RunRecords(Records):
         with self._database.write() as connection:
             if connection.execute(sa.select(RUN.c.id).where(RUN.c.id == job.run_id)).first():
                 return RunStatus.RUNNING
+            stopped = ledger.stopped(connection) if job.kind in ACTING else None
             held = sa.select(RUN_HOST.c.run_id).where(RUN_HOST.c.host.in_(names), RUN_HOST.c.held)
-            if connection.execute(held).first():
+            if not stopped and connection.execute(held).first():
                 return RunStatus.BUSY
             now = self._clock()
+            status = RunStatus.REFUSED if stopped else RunStatus.RUNNING
             values: dict[str, Any] = {
                 "id": job.run_id,
                 "incident_id": job.incident_id,
@@ -41,21 +43,28 @@ class RunRecords(Records):
                 "signatures": sorted(signatures),
             }
             connection.execute(
-                RUN.insert().values(**values, status=RunStatus.RUNNING.value, started=now, reason="", slot_shut=False)
+                RUN.insert().values(
+                    **values,
+                    status=status.value,
+                    started=now,
+                    ended=now if stopped else None,
+                    reason=stopped or "",
+                    slot_shut=False,
+                )
             )
             connection.execute(
-                RUN_HOST.insert(), [{"run_id": job.run_id, "host": name, "held": True} for name in names]
+                RUN_HOST.insert(), [{"run_id": job.run_id, "host": name, "held": not stopped} for name in names]
             )
             ledger.write(
                 connection,
                 now,
-                "run.started",
+                "run.refused" if stopped else "run.started",
                 incident_id=job.incident_id,
                 host=",".join(names),
-                text=f"{job.kind} of {job.action}",
+                text=f"{job.kind} of {job.action}" + (f": {stopped}" if stopped else ""),
                 data={**values, "playbook": str(job.playbook), "digest": job.digest},
             )
-        return None
+        return status if stopped else None
 
     def started(self, run_id: RunId, pid: int, pid_start: int) -> None:
         """The supervisor lives: its pid and start time, by which it is known again after a restart."""
@@ -145,6 +154,14 @@ class RunRecords(Records):
             query = query.where(RUN.c.id.in_(sa.select(RUN_HOST.c.run_id).where(RUN_HOST.c.host == host)))
         if kinds:
             query = query.where(RUN.c.kind.in_([kind.value for kind in kinds]))
+        with self._database.read() as connection:
+            return tuple(rows.run(row) for row in connection.execute(query).mappings())
+
+    def shut_runs(self) -> tuple[Run, ...]:
+        """See ports.Store."""
+        # Not `held = 1`, as SQLAlchemy writes it: so SQLite finds the small index of the hosts that are held.
+        held = sa.select(RUN_HOST.c.run_id).where(sa.literal_column("run_host.held"))
+        query = sa.select(RUN).where(RUN.c.id.in_(held)).order_by(RUN.c.started, RUN.c.id)
         with self._database.read() as connection:
             return tuple(rows.run(row) for row in connection.execute(query).mappings())
 

@@ -11,7 +11,7 @@ from orchestrator.domain.incidents import FINAL, Incident, IncidentState, Origin
 from orchestrator.domain.runs import PlaybookJob, PlaybookResult, Run, RunKind, RunStatus
 from orchestrator.domain.verdicts import Attempt
 from orchestrator.errors import RecordError
-from orchestrator.ports import NOT_ATTEMPTS, Statistics
+from orchestrator.ports import ACTING, NOT_ATTEMPTS, Statistics
 from orchestrator.testing.incidents import MemoryIncidents
 
 
@@ -29,8 +29,10 @@ class MemoryRuns(MemoryIncidents):
         with self._lock:
             if job.run_id in self._runs:
                 return RunStatus.RUNNING
-            if any(name in self._held for name in names):
+            stopped = self._stopped if job.kind in ACTING else None
+            if not stopped and any(name in self._held for name in names):
                 return RunStatus.BUSY
+            now = self._clock()
             self._runs[job.run_id] = Run(
                 id=job.run_id,
                 incident_id=job.incident_id,
@@ -38,13 +40,18 @@ class MemoryRuns(MemoryIncidents):
                 action=job.action,
                 parameters=dict(job.parameters),
                 hosts=names,
-                status=RunStatus.RUNNING,
-                started=self._clock(),
+                status=RunStatus.REFUSED if stopped else RunStatus.RUNNING,
+                started=now,
+                ended=now if stopped else None,
+                reason=stopped or "",
             )
             self._run_signatures[job.run_id] = signatures
+            text, host = f"{job.kind} of {job.action}", ",".join(names)
+            if stopped:
+                self.append("run.refused", incident_id=job.incident_id, host=host, text=f"{text}: {stopped}")
+                return RunStatus.REFUSED
             self._held |= dict.fromkeys(names, job.run_id)
-            text = f"{job.kind} of {job.action}"
-            self.append("run.started", incident_id=job.incident_id, host=",".join(names), text=text)
+            self.append("run.started", incident_id=job.incident_id, host=host, text=text)
         return None
 
     def started(self, run_id: RunId, pid: int, pid_start: int) -> None:
@@ -109,6 +116,11 @@ class MemoryRuns(MemoryIncidents):
             and (host is None or host in one.hosts)
             and (not kinds or one.kind in kinds)
         )[:limit]
+
+    def shut_runs(self) -> tuple[Run, ...]:
+        with self._lock:
+            found = [one for one in self._runs.values() if one.status is RunStatus.RUNNING or one.slot_shut]
+        return tuple(sorted(found, key=lambda one: (one.started, one.id)))
 
     def attempts(self, host: str, since: datetime) -> tuple[Attempt, ...]:
         return tuple(

@@ -500,6 +500,58 @@ def test_attempts_are_act_runs_that_may_have_touched_the_host(
     assert store.attempts("web1", clock.now + timedelta(seconds=1)) == ()
 
 
+@pytest.mark.parametrize("kind", [RunKind.ACT, RunKind.ROLLBACK])
+def test_nothing_that_changes_a_host_is_claimed_while_all_is_stopped(store: Store, kind: RunKind) -> None:
+    run = job("inc-1", "web1", "web2", kind=kind)
+    store.stop(actor="ann", reason="maintenance")
+
+    assert store.claim(run, signatures=frozenset({Signature("sig-1")})) is RunStatus.REFUSED
+
+    found = store.run(run.run_id)
+    assert found is not None
+    assert (found.status, found.hosts, found.slot_shut) == (RunStatus.REFUSED, ("web1", "web2"), False)
+    assert (found.reason, found.ended) == (store.stopped(), found.started)
+    assert kinds(store) == ["switch.stopped", "run.refused"]
+    assert store.attempts("web1", NOW) == ()
+    store.resume(actor="ann", reason="done")
+    assert store.claim(run, signatures=frozenset()) is RunStatus.RUNNING, "refused for good"
+    assert store.run(run.run_id) == found
+    assert store.claim(job("inc-2"), signatures=frozenset()) is None, "no host is held"
+
+
+@pytest.mark.parametrize("kind", [RunKind.CHECK, RunKind.VERIFY])
+def test_looking_is_allowed_while_all_is_stopped(store: Store, kind: RunKind) -> None:
+    store.stop(actor="ann", reason="maintenance")
+
+    assert store.claim(job("inc-1", kind=kind), signatures=frozenset()) is None
+
+
+def test_the_switch_does_not_end_what_was_claimed_before(store: Store) -> None:
+    run = job("inc-1")
+    store.claim(run, signatures=frozenset())
+    store.stop(actor="ann", reason="maintenance")
+
+    assert store.claim(run, signatures=frozenset()) is RunStatus.RUNNING
+    assert store.shut_runs() == (store.run(run.run_id),)
+
+
+def test_runs_that_hold_their_hosts_are_all_found_oldest_first(store: Store) -> None:
+    running, cut, opened_again, done = (job(f"inc-{n}", f"web{n}", f"db{n}") for n in range(4))
+    for run in (running, cut, opened_again, done):
+        store.claim(run, signatures=frozenset())
+    store.finish(ended(cut, RunStatus.TIMED_OUT), slot_shut=True)
+    store.finish(ended(opened_again, RunStatus.UNKNOWN), slot_shut=True)
+    store.open_slot(opened_again.run_id)
+    store.finish(ended(done), slot_shut=False)
+    for number in range(10, 220):
+        store.claim(job(f"inc-{number}", f"web{number}"), signatures=frozenset())
+
+    found = [one.id for one in store.shut_runs()]
+
+    assert found[:2] == [running.run_id, cut.run_id]
+    assert found[2:] == [f"inc-{number}-act" for number in range(10, 220)]
+
+
 # ledger, switch, statistics ------------------------------------------------------------------------
 
 
