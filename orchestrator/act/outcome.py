@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.domain.runs import RunKind, RunStatus
+from orchestrator.domain.speech import printable
 
 Event = Mapping[str, Any]
 
@@ -189,4 +190,6 @@ def _result(event: Event) -> Mapping[str, Any]:
 
 
 def _bounded(reason: str) -> str:
+    """A host wrote much of it, and a terminal will show it."""
+    reason = printable(reason)
     return reason if len(reason) <= REASON_LIMIT else f"{reason[: REASON_LIMIT - 3]}..."

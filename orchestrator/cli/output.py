@@ -16,6 +16,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from orchestrator.domain.speech import printable
+
 #: The option that everything that lists has.
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
@@ -59,17 +61,25 @@ def plain(value: Any) -> Any:
 
 def print_json(value: Any) -> None:
     """One JSON document on stdout."""
-    sys.stdout.write(json.dumps(plain(value), indent=2, ensure_ascii=False) + "\n")
+    text = json.dumps(plain(value), indent=2, ensure_ascii=False)
+    sys.stdout.write("".join(char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1] for char in text))
+    sys.stdout.write("\n")
 
 
 def say(text: str) -> None:
-    """One line for a person, no markup."""
-    Console(soft_wrap=True, highlight=False).print(text, markup=False)
+    """Lines for a person: no markup, and nothing that a terminal obeys."""
+    Console(soft_wrap=True, highlight=False).print(_shown(text), markup=False)
 
 
 def complain(sentence: str, safe: str = "") -> None:
     """What happened and what is safe, on stderr."""
-    Console(stderr=True, soft_wrap=True, highlight=False).print(f"healer: {sentence} {safe}".rstrip(), markup=False)
+    said = _shown(f"healer: {sentence} {safe}".rstrip())
+    Console(stderr=True, soft_wrap=True, highlight=False).print(said, markup=False)
+
+
+def _shown(text: str) -> str:
+    """What may go to a terminal: a host may have written any of it."""
+    return printable(text.replace("\r\n", "\n"), keep="\n\t")
 
 
 def state(name: str) -> str:
@@ -95,13 +105,13 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], empty: str) -> 
         return
     grid = Table(*columns, box=None, header_style="bold", pad_edge=False)
     for row in listed:
-        grid.add_row(*row)
+        grid.add_row(*map(_shown, row))
     Console(soft_wrap=False, highlight=False).print(grid)
 
 
 def text(value: object, width: int = 0) -> str:
     """What a host or a person wrote: never markup, control characters shown, cut to `width`."""
-    shown = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in str(value))
+    shown = printable(str(value))
     if width and len(shown) > width:
         shown = shown[: width - 1] + "…"
     return escape(shown)

@@ -72,6 +72,16 @@ _PUNCTUATION = ":,;.)]}!?"
 _LINE_NUMBER = re.compile(r"(?::\d{1,7}){1,2}$")
 
 
+def printable(text: str, keep: str = "") -> str:
+    """The text with each character that a terminal may obey, or that shows nothing, as one placeholder.
+
+    Control characters, halves of pairs, marks that turn the direction of writing, odd blanks; all but `keep`.
+    """
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() or char in keep else "\N{REPLACEMENT CHARACTER}" for char in text)
+
+
 def is_request(message: str) -> bool:
     """Whether the line only says what a client asked for."""
     return _ACCESS.match(_body(message)) is not None
