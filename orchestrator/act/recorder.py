@@ -47,17 +47,18 @@ class Recorder:
         """Copy a text file of the run, without its secrets; an absent one is left out."""
         try:
             text = source.read_text(encoding="utf-8", errors="surrogateescape")
-            write_text(self._folder / name, self.blacken(text))
         except FileNotFoundError:
             return
         except OSError as error:
             self._trouble(name, error)
+        else:
+            self.write(name, text)
 
     def write(self, name: str, text: str) -> None:
         """One more file of the record."""
         try:
             write_text(self._folder / name, self.blacken(text))
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001  # whatever is not on record is said to be missing
             self._trouble(name, error)
 
     def blacken(self, text: str) -> str:
@@ -75,7 +76,7 @@ class Recorder:
             try:
                 text = json.dumps(self._clean(event), ensure_ascii=False, default=str)
                 write_text(self._folder / "job_events" / name, text + "\n", flush=False)
-            except OSError as error:
+            except Exception as error:  # noqa: BLE001  # the thread must live on, and the run is no success
                 self._trouble(name, error)
 
     def _clean(self, value: Any) -> Any:
@@ -87,5 +88,6 @@ class Recorder:
             return [self._clean(item) for item in value]
         return value
 
-    def _trouble(self, name: str, error: OSError) -> None:
-        self.problem = self.problem or f"{name} can't be recorded: {error.strerror}"
+    def _trouble(self, name: str, error: Exception) -> None:
+        why = getattr(error, "strerror", None) or repr(error)
+        self.problem = self.problem or f"{name} can't be recorded: {why}"

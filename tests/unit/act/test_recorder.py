@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 
+from orchestrator.act.order import Ended
 from orchestrator.act.recorder import BLACKED, Recorder
+from orchestrator.domain.ids import RunId
+from orchestrator.domain.runs import PlaybookResult, RunStatus
 
 
 @pytest.fixture
@@ -71,3 +74,35 @@ def test_copies_are_private_and_an_absent_file_is_no_trouble(folder: Path, tmp_p
     assert stat.S_IMODE((folder / "stdout").stat().st_mode) == 0o600
     assert not (folder / "stderr").exists()
     assert recorder.problem == ""
+
+
+def test_half_a_character_pair_is_written_so_that_it_can_be_read_again(folder: Path) -> None:
+    recorder = Recorder(folder, ())
+    recorder.event(event(1, stdout="a\udc80b"))
+    recorder.event(event(2))
+    recorder.close()
+    recorder.write("stdout", "a\ud800b")
+
+    assert recorder.problem == ""
+    assert json.loads((folder / "job_events/1-u1.json").read_text())["stdout"] == "a\udc80b"
+    assert (folder / "job_events/2-u2.json").exists()
+    assert (folder / "stdout").read_text() == r"a\ud800b"
+
+
+def test_whatever_goes_wrong_is_said_and_the_rest_is_kept(folder: Path) -> None:
+    knot: dict[str, Any] = event(1)
+    knot["itself"] = knot
+    recorder = Recorder(folder, ())
+    recorder.event(knot)
+    recorder.event(event(2))
+    recorder.close()
+    recorder.write("no/such/folder", "x")
+
+    assert recorder.problem.startswith("1-u1.json can't be recorded: RecursionError(")
+    assert (folder / "job_events/2-u2.json").exists()
+
+
+def test_a_result_with_half_a_character_pair_is_written(folder: Path) -> None:
+    result = PlaybookResult(run_id=RunId("inc-1-act"), status=RunStatus.FAILED, reason="it said a\udc80b")
+    Ended(result=result, settled=True).write(folder)
+    assert Ended.read(folder) == Ended(result=result, settled=True)
