@@ -14,18 +14,18 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from typing import IO, Protocol, cast
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import IO, Protocol, TypeVar, cast
 
 from orchestrator.act import processes, workspace
-from orchestrator.act.order import CANCEL, GO, PERMIT, Ended, Order
+from orchestrator.act.order import GO, PERMIT, Ended, Order, cancel_mark
 from orchestrator.act.workspace import Workspace
 from orchestrator.domain.actions import Action
 from orchestrator.domain.hosts import Host
 from orchestrator.domain.ids import RunId, Signature
 from orchestrator.domain.runs import PlaybookJob, PlaybookResult, Run, RunStatus
-from orchestrator.errors import HealingError, InventoryError, RecordError
+from orchestrator.errors import HealingError, InventoryError, RecordError, StoreUnavailable
 from orchestrator.ports import Fleet, Probe
 from orchestrator.settings import HOME, Settings
 
@@ -39,7 +39,11 @@ START_SECONDS = 15.0
 SETTLE_PAUSES = (1.0, 1.0)
 #: Seconds between two later questions: a host that is down takes as long as a connection attempt.
 SETTLE_AGAIN = 15.0
+#: Seconds between two tries to write a run's end.
+STORE_AGAIN = 1.0
 _LOOK = 0.05
+_CUT_EARLY = "It was cut before it was started; nothing was changed."
+_Answer = TypeVar("_Answer")
 
 
 class Runs(Protocol):
@@ -56,12 +60,25 @@ class Runs(Protocol):
 class RunnerExecutor:
     """The Executor over ansible-runner, in one supervisor process a run."""
 
-    def __init__(self, settings: Settings, store: Runs, probe: Probe, fleet: Fleet | None = None) -> None:
-        """`fleet` names the hosts of runs of an earlier process; without it their slots stay shut."""
+    def __init__(
+        self,
+        settings: Settings,
+        store: Runs,
+        probe: Probe,
+        fleet: Fleet | None = None,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """`fleet` names the hosts of runs of an earlier process; without it their slots stay shut.
+
+        `pause` passes the time between two tries to write a run's end; it may raise to give up.
+        """
         self._settings = settings
         self._store = store
         self._probe = probe
         self._fleet = fleet
+        self._pause = pause
+        #: Runs that a thread of ours starts or waits for: their end is its business alone.
+        self._ours: set[str] = set()
         #: Hosts of runs whose slot is shut, and when each run's hosts may be asked again.
         self._shut: dict[str, tuple[Host, ...]] = {}
         self._ask_after: dict[str, float] = {}
@@ -70,31 +87,41 @@ class RunnerExecutor:
         """Start at most once by run id and wait for the end; called again for the same id: adopt and wait.
 
         `signatures`: what the incident has shown so far; None: as the store knows it. A failed playbook, a
-        host that is busy and bytes that differ from `job.digest` are values. Raises RecordError,
-        CatalogError, InventoryError and StoreUnavailable, all before anything was started.
+        host that is busy, bytes that differ from `job.digest` and a stop of all healing are values. Raises
+        RecordError, CatalogError, InventoryError and StoreUnavailable where this call started nothing; from
+        then on the store is asked until it answers.
         """
         known = self._store.signatures(job.incident_id) if signatures is None else signatures
-        claim = self._store.claim(job, signatures=known)
-        if claim is RunStatus.BUSY:
-            names = ", ".join(host.name for host in job.hosts)
-            reason = f"Another run holds {names}; nothing was started."
-            return PlaybookResult(run_id=job.run_id, status=RunStatus.BUSY, reason=reason)
-        if claim is None:
-            return self._start(job)
-        return self._adopt(job)
+        self._ours.add(job.run_id)
+        try:
+            claim = self._store.claim(job, signatures=known)
+            if claim is RunStatus.BUSY:
+                names = ", ".join(host.name for host in job.hosts)
+                reason = f"Another run holds {names}; nothing was started."
+                return PlaybookResult(run_id=job.run_id, status=RunStatus.BUSY, reason=reason)
+            return self._start(job) if claim is None else self._adopt(job)
+        finally:
+            self._ours.discard(job.run_id)
 
     def cancel(self, run_id: RunId) -> None:
-        """Ask the run to end; it is canceled once its result says so. Safe to call at any time."""
-        run = self._store.run(run_id)
-        space = Workspace.of(run_id, self._settings)
-        try:
-            (space.private / CANCEL).touch()
-        except FileNotFoundError:
+        """Ask a run to end, from its claim on; it is canceled once its result says so. Safe to call at any time.
+
+        Its supervisor looks for the mark before it starts the playbook, and several times a second after that.
+        """
+        if not self._runs(run_id):
             return
+        mark = cancel_mark(Workspace.of(run_id, self._settings).private)
+        try:
+            mark.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            mark.touch()
+            if not self._runs(run_id):
+                mark.unlink(missing_ok=True)
         except OSError as error:
             raise RecordError(f"The run {run_id} can't be told to end: {error}.") from error
-        if run is not None and run.pid is not None and run.pid_start is not None:
-            processes.send(run.pid, run.pid_start, signal.SIGTERM)
+
+    def _runs(self, run_id: str) -> bool:
+        run = self._store.run(run_id)
+        return run is not None and run.status is RunStatus.RUNNING
 
     def digest(self, action: Action, parameters: Mapping[str, str], hosts: Sequence[Host]) -> str:
         """What a verdict and an approval are bound to. Raises CatalogError, RecordError."""
@@ -103,30 +130,52 @@ class RunnerExecutor:
     def settle(self, run_id: str) -> bool:
         """Open the slot of a cut run if nothing of it runs on any of its hosts; whether it is open.
 
-        For a sweep: it may be called often, but asks only every SETTLE_AGAIN seconds. A host that can't be
-        asked, or is unknown by now, keeps the slot shut.
+        For a sweep over `shut_runs`: call it as often as you like. A run that is still called running is ended
+        first where nobody can any more: by the result that it left, else as unknown, and as refused where it
+        never got a supervisor. One whose supervisor lives, or for which a thread of ours waits, is left alone.
+        Hosts are asked every SETTLE_AGAIN seconds at most; one that can't be asked, or is unknown by now,
+        keeps the slot shut.
         """
+        try:
+            run = self._store.run(run_id)
+            if run is not None and run.status is RunStatus.RUNNING:
+                run = self._bury(run)
+            if run is None:
+                return False
+        except (HealingError, OSError) as error:
+            log.warning("run.left run=%s: %s", run_id, error)
+            return False
         now = time.monotonic()
-        if now < self._ask_after.get(run_id, 0.0):
+        if run.slot_shut and now < self._ask_after.get(run_id, 0.0):
             return False
         self._ask_after[run_id] = now + SETTLE_AGAIN
-        return self._settle(run_id)
+        return self._open(run)
 
-    def _settle(self, run_id: str) -> bool:
-        run = self._store.run(run_id)
-        if run is None or run.status is RunStatus.RUNNING:
-            return False
+    def _bury(self, run: Run) -> Run | None:
+        """The end of a running run that has no supervisor; None: it has one, or may get one yet."""
+        if run.id in self._ours:
+            return None
+        space = Workspace.of(run.id, self._settings)
+        if run.pid is not None:
+            return None if processes.alive(run.pid, run.pid_start or 0) else self._end(run.id, space)[1]
+        if datetime.now(UTC) - run.started < timedelta(seconds=START_SECONDS) or not self._give_up(run.id, space):
+            return None
+        self._not_started(run.id, _CUT_EARLY)
+        return self._store.run(run.id)
+
+    def _open(self, run: Run) -> bool:
+        """Give the hosts of an ended run back if nothing of it runs there; whether they are free."""
         if run.slot_shut:
             try:
-                hosts = self._shut.get(run_id) or tuple(self._host(name) for name in run.hosts)
+                hosts = self._shut.get(run.id) or tuple(self._host(name) for name in run.hosts)
                 if any(self._probe.running(host, run.id) for host in hosts):
                     return False
+                self._store.open_slot(run.id)
             except HealingError as error:
-                log.info("slot.shut run=%s: %s", run_id, error)
+                log.info("slot.shut run=%s: %s", run.id, error)
                 return False
-            self._store.open_slot(run.id)
-        self._shut.pop(run_id, None)
-        self._ask_after.pop(run_id, None)
+        self._shut.pop(run.id, None)
+        self._ask_after.pop(run.id, None)
         return True
 
     def _host(self, name: str) -> Host:
@@ -140,11 +189,11 @@ class RunnerExecutor:
         try:
             space, found = workspace.prepare(job, self._settings)
         except HealingError as error:
-            self._not_started(job, str(error))
+            self._not_started(job.run_id, str(error))
             raise
         if job.digest and found != job.digest:
             return self._not_started(
-                job,
+                job.run_id,
                 f"What would run differs from what was judged: {job.action}'s playbook, role, parameters or "
                 "host variables changed. Nothing was started.",
                 space,
@@ -152,7 +201,7 @@ class RunnerExecutor:
         try:
             supervisor = self._spawn(space)
         except OSError as error:
-            self._not_started(job, f"The run's process can't be started: {error}.", space)
+            self._not_started(job.run_id, f"The run's process can't be started: {error}.", space)
             raise RecordError(f"The run {job.run_id} can't be started: {error}. Nothing was changed.") from error
         try:
             pid_start = processes.start_time(supervisor.pid) or 0
@@ -160,7 +209,7 @@ class RunnerExecutor:
         except HealingError:
             # Its standard input ends without the word, so it ends too.
             supervisor.communicate()
-            self._not_started(job, "The run's process could not be recorded, so nothing was started.", space)
+            self._not_started(job.run_id, "The run's process could not be recorded, so nothing was started.", space)
             raise
         self._go(supervisor)
         self._wait(job, supervisor.pid, pid_start)
@@ -188,15 +237,15 @@ class RunnerExecutor:
         finally:
             os.close(errors)
 
-    def _not_started(self, job: PlaybookJob, reason: str, space: Workspace | None = None) -> PlaybookResult:
+    def _not_started(self, run_id: RunId, reason: str, space: Workspace | None = None) -> PlaybookResult:
         """Give the row back: nothing was changed."""
         now = datetime.now(UTC)
-        result = PlaybookResult(run_id=job.run_id, status=RunStatus.REFUSED, reason=reason, started=now, ended=now)
+        result = PlaybookResult(run_id=run_id, status=RunStatus.REFUSED, reason=reason, started=now, ended=now)
         ended = Ended(result=result, settled=True)
         if space is not None:
             space.discard()
             self._record(ended, space)
-        return _as_recorded(ended, self._store.finish(result, slot_shut=False))
+        return _as_recorded(ended, self._finish(ended))
 
     # waiting --------------------------------------------------------------------------------------
 
@@ -205,7 +254,7 @@ class RunnerExecutor:
         space = Workspace.of(job.run_id, self._settings)
         deadline = time.monotonic() + START_SECONDS
         while True:
-            run = self._store.run(job.run_id)
+            run = self._insist(lambda: self._store.run(job.run_id))
             if run is None:
                 raise RecordError(f"The run {job.run_id} was claimed, but has no row. Nothing was started.")
             if run.status is not RunStatus.RUNNING:
@@ -213,11 +262,11 @@ class RunnerExecutor:
             if run.pid is not None:
                 self._wait(job, run.pid, run.pid_start or 0)
                 return self._conclude(job, space)
-            if time.monotonic() > deadline and self._give_up(job, space):
-                return self._not_started(job, "It was cut before it was started; nothing was changed.")
+            if time.monotonic() > deadline and self._give_up(job.run_id, space):
+                return self._not_started(job.run_id, _CUT_EARLY)
             time.sleep(_LOOK)
 
-    def _give_up(self, job: PlaybookJob, space: Workspace) -> bool:
+    def _give_up(self, run_id: RunId, space: Workspace) -> bool:
         """Make sure that a run without a pid never starts any more; False: it did meanwhile.
 
         Its pid is recorded before its supervisor may go on, and that needs the file that is made here.
@@ -226,10 +275,10 @@ class RunnerExecutor:
             space.private.mkdir(mode=0o700, parents=True, exist_ok=True)
             (space.private / PERMIT).touch(exist_ok=False)
         except FileExistsError:
-            log.debug("run.permit run=%s is taken", job.run_id)
+            log.debug("run.permit run=%s is taken", run_id)
         except OSError as error:
-            raise RecordError(f"The run {job.run_id} can't be given up: {error}. It is left as it is.") from error
-        run = self._store.run(job.run_id)
+            raise RecordError(f"The run {run_id} can't be given up: {error}. It is left as it is.") from error
+        run = self._insist(lambda: self._store.run(run_id))
         if run is None or run.pid is not None:
             return False
         for path in space.private.iterdir():
@@ -248,20 +297,37 @@ class RunnerExecutor:
             processes.wait_gone(pid, pid_start, KILLED)
 
     def _conclude(self, job: PlaybookJob, space: Workspace) -> PlaybookResult:
-        """The result that the supervisor left, else UNKNOWN; in the row, and the slot shut where it must be."""
-        ended = Ended.read(space.artifacts)
-        if ended is None:
-            ended = self._cut(job, space)
-        run = self._store.finish(ended.result, slot_shut=not ended.settled)
+        """How it ended, with its hosts free again where they are idle within moments."""
+        ended, run = self._end(job.run_id, space)
         if run.slot_shut:
             self._shut[run.id] = job.hosts
             for pause in (0.0, *SETTLE_PAUSES):
                 time.sleep(pause)
-                if self._settle(run.id):
+                if self._open(run):
                     break
         return _as_recorded(ended, run)
 
-    def _cut(self, job: PlaybookJob, space: Workspace) -> Ended:
+    def _end(self, run_id: RunId, space: Workspace) -> tuple[Ended, Run]:
+        """The result that the supervisor left, else UNKNOWN; in the row, and the slot shut where it must be."""
+        ended = Ended.read(space.artifacts) or self._cut(run_id, space)
+        return ended, self._finish(ended)
+
+    def _finish(self, ended: Ended) -> Run:
+        """Write a run's end until it is written: a row that stays running holds its hosts for good."""
+        run = self._insist(lambda: self._store.finish(ended.result, slot_shut=not ended.settled))
+        with contextlib.suppress(OSError, RecordError):
+            cancel_mark(Workspace.of(run.id, self._settings).private).unlink(missing_ok=True)
+        return run
+
+    def _insist(self, ask: Callable[[], _Answer]) -> _Answer:
+        while True:
+            try:
+                return ask()
+            except (StoreUnavailable, RecordError) as error:
+                log.warning("run.store: %s Trying again.", error)
+                self._pause(STORE_AGAIN)
+
+    def _cut(self, run_id: RunId, space: Workspace) -> Ended:
         """The supervisor died: end on this machine what it could not, and say that nothing is known."""
         left = processes.kill_all(lambda: processes.marked(space.marker), KILLED)
         with contextlib.suppress(OSError, ValueError, TypeError):
@@ -272,7 +338,7 @@ class RunnerExecutor:
         reason = "The run's process ended without a result, so how far the playbook came is unknown."
         if left:
             reason += f" Still alive on the controller: {', '.join(map(str, sorted(left)))}."
-        result = PlaybookResult(run_id=job.run_id, status=RunStatus.UNKNOWN, reason=reason, ended=datetime.now(UTC))
+        result = PlaybookResult(run_id=run_id, status=RunStatus.UNKNOWN, reason=reason, ended=datetime.now(UTC))
         ended = Ended(result=result, settled=False)
         self._record(ended, space)
         return ended

@@ -14,7 +14,7 @@ from orchestrator.domain.ids import RunId
 from orchestrator.domain.runs import PlaybookResult, RunKind, RunStatus
 
 #: Files of the private directory.
-JOB, PERMIT, CANCEL = "job.json", "permit", "cancel"
+JOB, PERMIT = "job.json", "permit"
 #: The last file of a run's artifacts: where it stands, all others do.
 RESULT = "result.json"
 #: What the executor writes to the supervisor's standard input once the run's pid is recorded.
@@ -100,16 +100,24 @@ class Ended:
             return None
 
 
+def cancel_mark(private: Path) -> Path:
+    """The file that asks a run to end: beside its private folder, so that it can be made before there is one."""
+    return private.with_name(f".{private.name}.cancel")
+
+
 def write_json(path: Path, data: Any) -> None:
     """Write aside, flush to the disk, put in place. Raises OSError."""
     write_text(path, json.dumps(data, indent=1, ensure_ascii=False, default=str) + "\n")
 
 
 def write_text(path: Path, text: str, *, flush: bool = True) -> None:
-    """Write aside, flush to the disk, put in place: readable by the owner alone. Raises OSError."""
+    """Write aside, flush to the disk, put in place: readable by the owner alone. Raises OSError.
+
+    A host may answer with half of a character pair, which UTF-8 does not know: it is written as `\\udc80`.
+    """
     draft = path.with_name(f".{path.name}.part")
     handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8", errors="surrogateescape") as file:
+    with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
         file.write(text)
         if flush:
             file.flush()

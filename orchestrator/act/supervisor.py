@@ -23,7 +23,7 @@ import ansible_runner.runner
 from ansible_runner.config.runner import RunnerConfig
 
 from orchestrator.act import outcome, processes
-from orchestrator.act.order import CANCEL, GO, PERMIT, Ended, Order
+from orchestrator.act.order import GO, PERMIT, Ended, Order, cancel_mark
 from orchestrator.act.recorder import Recorder
 from orchestrator.domain.ids import RunId
 from orchestrator.domain.runs import PlaybookResult, RunStatus
@@ -84,7 +84,7 @@ def main(folder: Path) -> int:
     processes.become_subreaper()
     try:
         order = Order.read(folder)
-        watch = Watch(folder / CANCEL)
+        watch = Watch(cancel_mark(folder))
         signal.signal(signal.SIGTERM, watch.signalled)
         if sys.stdin.buffer.readline() != GO or not take_permit(folder):
             return 1
