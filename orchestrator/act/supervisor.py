@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import os
+import resource
 import shutil
 import signal
 import sys
@@ -32,6 +33,11 @@ from orchestrator.domain.runs import PlaybookResult, RunStatus
 LOOK = 0.2
 #: Seconds in which killed processes must be gone.
 KILL_SECONDS = 5.0
+#: Letters that a playbook may print, its events included. A run's are some 100 000; 30 MB of a host's output
+#: took 600 MB of memory, 120 MB of disk and 90 s here (measured), so a host could fill the controller.
+OUTPUT_LIMIT = 8 * 1024 * 1024
+#: Bytes of memory that each process of a playbook may have: Ansible takes 70 MB, and holds a host's answer whole.
+MEMORY_LIMIT = 1024 * 1024 * 1024
 #: What ansible-runner itself puts into the environment. Nothing else of what it collects is let through.
 RUNNER_KEYS = frozenset(
     {
@@ -53,6 +59,8 @@ class Watch:
         self._deadline = math.inf
         self.canceled = False
         self.timed_out = False
+        #: Letters that the playbook has printed.
+        self.heard = 0
 
     def start(self, seconds: float) -> None:
         """The time limit counts from here."""
@@ -62,12 +70,17 @@ class Watch:
         """SIGTERM is cancel."""
         self.canceled = True
 
+    @property
+    def flooded(self) -> bool:
+        """Whether the playbook has printed more than is recorded of a run."""
+        return self.heard > OUTPUT_LIMIT
+
     def over(self) -> bool:
         """ansible-runner's cancel callback; kills by itself, for a group kill misses Ansible's workers."""
         if not self.timed_out:
             self.canceled = self.canceled or self._cancel_file.exists()
             self.timed_out = not self.canceled and time.monotonic() > self._deadline
-        if self.canceled or self.timed_out:
+        if self.canceled or self.timed_out or self.flooded:
             kill_descendants()
             return True
         return False
@@ -121,6 +134,8 @@ def supervise(folder: Path, order: Order, watch: Watch) -> None:
     judged = clean_up(folder, order, judged)
     recorder.write("rc", f"{rc}\n")
     recorder.write("status", f"{judged.status}\n")
+    if watch.flooded:
+        recorder.problem = f"the playbook printed more than {OUTPUT_LIMIT // 1024**2} MiB and was ended"
     if recorder.problem:
         # Nobody may rely on a run that is not on record: look at the host again.
         reason = f"The record is incomplete: {recorder.problem}. Before that: {judged.status} {judged.reason}"
@@ -140,7 +155,7 @@ def supervise(folder: Path, order: Order, watch: Watch) -> None:
 def play(folder: Path, order: Order, watch: Watch, recorder: Recorder) -> int | None:
     """One ansible-runner execution; its return code, None where the playbook was cut."""
     config = runner_config(folder, order)
-    bind_child_to_us()
+    bind_child(watch)
     runner = ansible_runner.runner.Runner(config=config, cancel_callback=watch.over, event_handler=recorder.event)
     runner.run()
     for name in ("stdout", "stderr", "command"):
@@ -173,14 +188,26 @@ def runner_config(folder: Path, order: Order) -> RunnerConfig:
     return config
 
 
-def bind_child_to_us() -> None:
-    """The playbook ends with this process, even where that is killed; and its end is not waited for twice."""
+def bind_child(watch: Watch) -> None:
+    """The playbook ends with this process, even where that is killed, has its limits, and is not waited for twice."""
     pexpect: Any = ansible_runner.runner.pexpect
     spawn = pexpect.spawn
     here = os.getpid()
 
     def bound(*arguments: Any, **options: Any) -> Any:
-        child = spawn(*arguments, preexec_fn=lambda: processes.die_with(here), **options)
+        def begin() -> None:
+            processes.die_with(here)
+            resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_LIMIT, MEMORY_LIMIT))
+
+        child = spawn(*arguments, preexec_fn=begin, **options)
+        read = child.read_nonblocking
+
+        def heard(*sizes: Any, **more: Any) -> str:
+            text: str = read(*sizes, **more)
+            watch.heard += len(text)
+            return text
+
+        child.read_nonblocking = heard
         # The default is a sleep of 0.1 s after the playbook has ended.
         child.ptyproc.delayafterclose = 0
         return child

@@ -18,7 +18,7 @@ from orchestrator.act import processes, workspace
 from orchestrator.domain.hosts import HostPolicy
 from orchestrator.domain.runs import RunKind, RunStatus
 from orchestrator.errors import RecordError
-from tests.support.act_stage import Stage, environment, fail, local_host, quick, slow, until
+from tests.support.act_stage import SLOW, Stage, environment, fail, local_host, quick, until
 
 CANARY = "canary-4f9c"
 
@@ -183,14 +183,15 @@ def test_a_full_disk_stops_a_run_before_it_starts(stage: Stage) -> None:
 
 def test_a_record_that_breaks_off_makes_the_run_unknown(stage: Stage) -> None:
     """The folder of events vanishes while the playbook runs."""
-    job, mark = slow(stage)
+    mark = stage.folder / "mark"
+    tasks = SLOW.replace("command: sleep 60", "wait_for:\n    path: '{{ slow_mark }}-on'")
+    job = stage.job(stage.action("slow", tasks), parameters={"mark": str(mark)})
     events = stage.artifacts(job) / "job_events"
 
     def take_away() -> None:
         until(mark.exists)
-        until(lambda: len(list(events.iterdir())) > 2)
         events.rename(events.with_name("gone"))
-        stage.another().cancel(job.run_id)
+        mark.with_name("mark-on").touch()
 
     thread = threading.Thread(target=take_away)
     thread.start()
@@ -198,6 +199,23 @@ def test_a_record_that_breaks_off_makes_the_run_unknown(stage: Stage) -> None:
     thread.join()
     assert result.status is RunStatus.UNKNOWN
     assert "The record is incomplete" in result.reason
+
+
+@pytest.mark.parametrize("what", ["what it printed", "its memory"])
+def test_a_host_that_floods_us_ends_its_run(stage: Stage, what: str) -> None:
+    """By what a failed task prints, or by an answer that Ansible has to hold."""
+    size, failed = ("12M", "true") if what == "what it printed" else ("2000M", "false")
+    tasks = f"- name: Flood\n  ansible.builtin.raw: base64 -w0 /dev/zero | head -c {size}\n  failed_when: {failed}\n"
+    job = stage.job(stage.action("flood", tasks), task_timeout=100, run_timeout=100)
+
+    result = stage.executor.execute(job)
+
+    assert result.status in (RunStatus.UNKNOWN, RunStatus.FAILED)
+    if what == "what it printed":
+        assert result.reason.startswith("The record is incomplete: the playbook printed more than 8 MiB and was ended.")
+    kept = sum(path.stat().st_size for path in stage.artifacts(job).rglob("*") if path.is_file())
+    assert kept < 64 * 1024 * 1024
+    assert stage.left(job) == set()
 
 
 def test_a_supervisor_without_the_word_starts_nothing(stage: Stage) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from orchestrator.act import executor as executor_module
-from orchestrator.act import processes
+from orchestrator.act import processes, workspace
 from orchestrator.act.executor import RunnerExecutor
 from orchestrator.act.order import Ended
 from orchestrator.domain.ids import RunId, Signature
@@ -326,7 +326,7 @@ def test_cancel_wins_at_whatever_moment_it_comes(
 
         monkeypatch.setattr(owner, name, with_cancel)
 
-    owners = {"claimed": (store, "claim"), "prepared": (executor_module.workspace, "prepare")}
+    owners = {"claimed": (store, "claim"), "prepared": (workspace, "prepare")}
     owners |= {"spawned": (executor, "_spawn"), "recorded": (store, "started")}
     canceling(*owners[moment])
 
@@ -433,7 +433,7 @@ def test_a_start_that_another_process_gave_up_starts_nothing(
     monkeypatch.setattr(executor_module, "START_SECONDS", 0.0)
     other = RunnerExecutor(stage.settings, store, FakeProbe())
     executor = RunnerExecutor(stage.settings, store, FakeProbe())
-    owners = {"claimed": (store, "claim"), "prepared": (executor_module.workspace, "prepare")}
+    owners = {"claimed": (store, "claim"), "prepared": (workspace, "prepare")}
     owners |= {"spawned": (executor, "_spawn"), "recorded": (store, "started")}
     owner, name = owners[moment]
     whole = getattr(owner, name)
