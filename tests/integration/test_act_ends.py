@@ -96,7 +96,7 @@ def test_a_run_past_its_limit_leaves_no_process(stage: Stage) -> None:
     assert (stage.artifacts(job) / "status").read_text() == "timed_out\n"
 
 
-@pytest.mark.parametrize("way", ["file and signal", "signal alone"])
+@pytest.mark.parametrize("way", ["mark", "signal"])
 def test_cancel_leaves_no_process(stage: Stage, way: str) -> None:
     job, _ = slow(stage)
     with ThreadPoolExecutor(1) as pool:
@@ -105,13 +105,14 @@ def test_cancel_leaves_no_process(stage: Stage, way: str) -> None:
         run = stage.store.run(job.run_id)
         assert run is not None
         assert run.pid is not None
-        if way == "signal alone":
+        if way == "signal":
             os.kill(run.pid, signal.SIGTERM)
         else:
             stage.another().cancel(job.run_id)
         result = running.result()
     assert result.status is RunStatus.CANCELED
-    assert result.reason == "The run was canceled during task Take long"
+    # Under load the process may be there before its supervisor has read which task began.
+    assert result.reason.startswith("The run was canceled during task ")
     assert stage.left(job) == set()
     assert not stage.private(job).exists()
 

@@ -292,6 +292,50 @@ def test_whoever_waits_for_a_run_waits_for_the_store_too(stage: Stage, store: Re
     assert executor.execute(job).status is RunStatus.UNKNOWN
 
 
+# a crash --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("moment", "status"),
+    [
+        ("claimed", RunStatus.REFUSED),
+        ("prepared", RunStatus.REFUSED),
+        # Its supervisor never got the word, but only it could say so.
+        ("recorded", RunStatus.UNKNOWN),
+    ],
+)
+@pytest.mark.parametrize("way", ["executed again", "swept"])
+def test_after_a_crash_before_the_start_nothing_starts_and_no_host_is_held(
+    stage: Stage,
+    store: Remembering,
+    job: PlaybookJob,
+    monkeypatch: pytest.MonkeyPatch,
+    moment: str,
+    status: RunStatus,
+    way: str,
+) -> None:
+    monkeypatch.setattr(executor_module, "START_SECONDS", 0.0)
+    crashing = RunnerExecutor(stage.settings, store, FakeProbe())
+
+    def crash(*arguments: Any) -> None:
+        if moment == "recorded":
+            arguments[0].communicate()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        owners = {"claimed": (workspace, "prepare"), "prepared": (crashing, "_spawn"), "recorded": (crashing, "_go")}
+        patched.setattr(*owners[moment], crash)
+        with pytest.raises(KeyboardInterrupt):
+            crashing.execute(job)
+    assert [run.status for run in store.shut_runs()] == [RunStatus.RUNNING]
+
+    later = RunnerExecutor(stage.settings, store, FakeProbe(), FakeFleet(local_host()))
+    if way == "swept":
+        assert later.settle(job.run_id)
+    assert later.execute(job).status is status
+    assert store.shut_runs() == ()
+
+
 # the kill switch ------------------------------------------------------------------------------------
 
 
