@@ -182,9 +182,10 @@ class Store(Protocol):
         *,
         origin: Origin = Origin.LOG,
     ) -> tuple[IncidentId, ...]:
-        """One transaction: join or open incidents (one an absorbing subject), keep evidence, move the cursor.
+        """One transaction: join or open incidents, keep evidence, move the cursor.
 
-        Returns the ids of incidents that were opened by this call.
+        A signal joins the incident of its subject that knows its signature, else the one that is under way; a
+        settled one takes other words only when it has seen WORDINGS_MAX of them. Returns the ids of incidents that were opened by this call.
         """
         ...
 
@@ -216,6 +217,13 @@ class Store(Protocol):
         actor: str = "healing-bot",
     ) -> bool:
         """Compare and set, with its event; False where the incident is in no expected state."""
+        ...
+
+    def join(self, incident_id: str, into: str, reason: str) -> bool:
+        """An incident under way becomes `joined`, and `into` goes on with its count, signatures and evidence.
+
+        False, and nothing is changed, where the one is not under way or the other does not absorb.
+        """
         ...
 
     def expire_quiet(self, before: datetime) -> int:

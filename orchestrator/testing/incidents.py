@@ -7,7 +7,16 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from orchestrator.domain.ids import Cursor, IncidentId, Signature, new_incident_id
-from orchestrator.domain.incidents import ABSORBING, Incident, IncidentState, Origin, Signal
+from orchestrator.domain.incidents import (
+    ABSORBING,
+    SETTLED,
+    UNDER_WAY,
+    WORDINGS_MAX,
+    Incident,
+    IncidentState,
+    Origin,
+    Signal,
+)
 from orchestrator.domain.records import LogRecord
 from orchestrator.ports import EVIDENCE_KEPT, SIGNATURES_KEPT
 from orchestrator.testing.ledger import US, MemoryLedger
@@ -45,10 +54,12 @@ class MemoryIncidents(MemoryLedger):
         return tuple(opened)
 
     def _absorbing(self, host: str, signal: Signal) -> Incident | None:
-        for one in self._incidents.values():
-            if (one.host, one.subject) == (host, signal.subject) and one.state in ABSORBING:
-                return one
-        return None
+        of_it = [one for one in self._incidents.values() if (one.host, one.subject) == (host, signal.subject)]
+        going = [one for one in of_it if one.state in UNDER_WAY]
+        settled = [one for one in of_it if one.state in SETTLED]
+        knowing = [one for one in (*going, *settled) if signal.signature in self._signatures[one.id]]
+        full = [one for one in settled if len(self._signatures[one.id]) >= WORDINGS_MAX]
+        return next(iter((*knowing, *going, *(() if signal.record.unit_failure else full))), None)
 
     def _open(self, host: str, signal: Signal, origin: Origin) -> Incident:
         made = Incident(
@@ -142,14 +153,34 @@ class MemoryIncidents(MemoryLedger):
         return True
 
     def _taken(self, incident: Incident, to: IncidentState) -> bool:
-        return to in ABSORBING and any(
+        return to in UNDER_WAY and any(
             (one.host, one.subject) == (incident.host, incident.subject)
-            and one.state in ABSORBING
+            and one.state in UNDER_WAY
             and one.id != incident.id
             for one in self._incidents.values()
         )
 
+    def join(self, incident_id: str, into: str, reason: str) -> bool:
+        with self._lock:
+            given, taker = self._incidents.get(incident_id), self._incidents.get(into)
+            if given is None or taker is None or incident_id == into or taker.state not in ABSORBING:
+                return False
+            if not self.move(incident_id, IncidentState.JOINED, reason, expected=sorted(UNDER_WAY)):
+                return False
+            self._incidents[into] = replace(
+                taker,
+                count=taker.count + given.count,
+                first_seen=min(taker.first_seen, given.first_seen),
+                last_seen=max(taker.last_seen, given.last_seen),
+                severity=max(taker.severity, given.severity),
+            )
+            fresh = [name for name in self._signatures[incident_id] if name not in self._signatures[into]]
+            self._signatures[into] = [*self._signatures[into], *fresh][:SIGNATURES_KEPT]
+            self._evidence[into] += self._evidence.pop(incident_id)
+            del self._evidence[into][1:-EVIDENCE_KEPT]
+        return True
+
     def expire_quiet(self, before: datetime) -> int:
-        quiet = (IncidentState.ESCALATED, IncidentState.NOISE)
+        quiet = sorted(SETTLED)
         found = [one.id for one in self.incidents(states=quiet, limit=10**9) if one.last_seen < before]
         return sum(self.move(one, IncidentState.EXPIRED, "not seen any more", expected=quiet) for one in found)
