@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -96,11 +97,11 @@ def worker(loaded: Settings) -> Worker:
     from orchestrator.worker import Worker
 
     loaded.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    store, hosts = open_record(loaded), fleet(loaded)
+    store, actions = open_record(loaded), catalog.load(loaded.playbooks_dir, loaded.roles_dir)
+    hosts = InventoryFleet(loaded.inventory, loaded.fleet_environment, actions=actions.actions)
     hosts.hosts()
-    actions = catalog.load(loaded.playbooks_dir, loaded.roles_dir)
     connections = Connections(loaded)
-    probe = SshProbe(connections)
+    probe, ended = SshProbe(connections), threading.Event()
     executor = RunnerExecutor(loaded, store, probe, hosts)
     held: dict[str, Any] = {}
     engine = DurableEngine(
@@ -127,12 +128,14 @@ def worker(loaded: Settings) -> Worker:
         executor=executor,
         notifier=LogNotifier(),
         now=lambda: datetime.now(UTC),
+        wait=ended.wait,
     )
     healing = held["healing"] = Healing(rooms)
 
     def close() -> None:
-        engine.close()
+        # Connections first: a step that waits for a host ends by it, and is run again at the next start.
         connections.close()
+        engine.close()
 
     made: Worker = Worker(
         rooms,
@@ -141,6 +144,8 @@ def worker(loaded: Settings) -> Worker:
         settle=executor.settle,
         launch=engine.launch,
         close=close,
+        refresh=hosts.refresh,
+        ended=ended,
     )
     held["worker"] = made
     return made
@@ -192,7 +197,7 @@ def look(loaded: Settings, host: str) -> int:
     client = EngineClient(loaded.engine_url)
     try:
         asked = json.dumps({"host": host, "actor": actor()})
-        client.start("look", f"look-{newest.seq:012d}-{uuid.uuid4().hex[:8]}", asked)
+        client.start("look", f"look-{newest.seq:012d}-{uuid.uuid4().hex[:8]}", asked, host=host)
     finally:
         client.close()
     return newest.seq

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
-from orchestrator.domain.ids import Cursor, IncidentId, Signature, new_incident_id
+from orchestrator.domain.ids import Cursor, IncidentId, Signature, id_at, new_incident_id
 from orchestrator.domain.incidents import (
     ABSORBING,
+    FLOOD,
+    FLOOD_REASON,
+    OPENED_MAX,
     SETTLED,
     UNDER_WAY,
     WORDINGS_MAX,
@@ -46,19 +49,28 @@ class MemoryIncidents(MemoryLedger):
             for signal in signals:
                 found = self._absorbing(host, signal)
                 if found is None:
-                    found = self._open(host, signal, origin)
+                    flooding = self._flooding(host, signal, origin)
+                    given = replace(signal, subject=FLOOD) if flooding else signal
+                    found = self._absorbing(host, given) if flooding else None
+                if found is None:
+                    found = self._open(host, given, origin)
                     opened.append(found.id)
                 self._join(found, signal)
             if cursor is not None:
                 self._cursors[host, source] = cursor
         return tuple(opened)
 
+    def _flooding(self, host: str, signal: Signal, origin: Origin) -> bool:
+        oldest = id_at(self._clock() - timedelta(hours=1))
+        lately = [one for one in self._incidents.values() if one.host == host and one.id >= oldest]
+        return origin is Origin.LOG and not signal.record.unit_failure and len(lately) >= OPENED_MAX
+
     def _absorbing(self, host: str, signal: Signal) -> Incident | None:
         of_it = [one for one in self._incidents.values() if (one.host, one.subject) == (host, signal.subject)]
         going = [one for one in of_it if one.state in UNDER_WAY]
         settled = [one for one in of_it if one.state in SETTLED]
         knowing = [one for one in (*going, *settled) if signal.signature in self._signatures[one.id]]
-        full = [one for one in settled if len(self._signatures[one.id]) >= WORDINGS_MAX]
+        full = [one for one in settled if len(self._signatures[one.id]) >= WORDINGS_MAX or one.subject == FLOOD]
         return next(iter((*knowing, *going, *(() if signal.record.unit_failure else full))), None)
 
     def _open(self, host: str, signal: Signal, origin: Origin) -> Incident:
@@ -69,7 +81,8 @@ class MemoryIncidents(MemoryLedger):
             signature=signal.signature,
             template=signal.template,
             severity=signal.severity,
-            state=IncidentState.OPEN,
+            state=IncidentState.ESCALATED if signal.subject == FLOOD else IncidentState.OPEN,
+            reason=FLOOD_REASON if signal.subject == FLOOD else "",
             origin=origin,
             first_seen=signal.record.time,
             last_seen=signal.record.time,

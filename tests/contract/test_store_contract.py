@@ -14,6 +14,8 @@ from orchestrator.domain.hosts import Connection, Host
 from orchestrator.domain.ids import Cursor, IncidentId, RunId, Signature
 from orchestrator.domain.incidents import (
     ABSORBING,
+    FLOOD,
+    OPENED_MAX,
     SETTLED,
     UNDER_WAY,
     WORDINGS_MAX,
@@ -246,6 +248,24 @@ def test_a_subject_that_words_each_line_anew_opens_no_incident_a_line(store: Sto
     new = replace(new, record=replace(new.record, unit_failure=failure))
 
     assert (store.absorb("web1", "journal", [new], None) == ()) is not failure
+
+
+def test_a_host_that_invents_sick_things_ends_in_one_flood(store: Store) -> None:
+    for number in range(OPENED_MAX):
+        store.absorb("web1", "journal", [signal(unit=f"u{number}.service")], None)
+
+    (flood,) = store.absorb("web1", "journal", [signal(unit="one-more.service")], None)
+    assert store.absorb("web1", "journal", [signal(unit=f"v{number}.service") for number in range(9)], None) == ()
+
+    found = store.incident(flood)
+    assert found is not None
+    assert (found.subject, found.state, found.count) == (FLOOD, IncidentState.ESCALATED, 10)
+    assert str(OPENED_MAX) in found.reason
+    assert len(store.incidents(limit=1000)) == OPENED_MAX + 1
+    assert opened(store, host="web2") != flood
+    failed = replace(signal(unit="db.service"), record=replace(signal().record, unit_failure=True))
+    assert store.absorb("web1", "journal", [failed], None) != ()
+    assert opened(store, unit="asked.service", origin=Origin.TRIGGER) != flood
 
 
 def test_joining_hands_over_count_signatures_and_evidence(store: Store) -> None:
