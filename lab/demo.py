@@ -52,6 +52,7 @@ STAGES = {
     "incident.escalated": "told",
     "incident.expired": "expired",
     "incident.noise": "noise",
+    "incident.joined": "joined",
 }
 
 
@@ -98,6 +99,7 @@ class Demo:
         self.expected = faults()
         self.config = self.folder / "healer.toml"
         self.healer = Path(sys.executable).parent / "healer"
+        self.approving: dict[str, subprocess.Popen[bytes]] = {}
         self.began = time.monotonic()
 
     def say(self, text: str) -> None:
@@ -119,7 +121,7 @@ class Demo:
         )
         with self.serving():
             store = wiring.open_record(wiring.settings(self.config))
-            after = max((event.seq for event in store.events(limit=1_000_000)), default=0)
+            after = store.newest()
             self.break_all()
             self.watch(store, after)
             return self.summary(store)
@@ -186,6 +188,8 @@ class Demo:
             time.sleep(0.1)
         for event in store.events(after=after):
             self.show(event)
+        if any(answering.wait(timeout=30) for answering in self.approving.values()):
+            raise LabError("healer approvals approve failed; see above.")
 
     def show(self, event: Event) -> None:
         if not event.incident_id or event.kind not in STAGES:
@@ -193,11 +197,13 @@ class Demo:
         self.say(f"{event.host}  {STAGES[event.kind]:<9} {event.text[:150]}")
 
     def approve(self, approval_id: str, host: str) -> None:
-        reason = "the demo's operator has looked at it"
+        """As a person would, once; what happens meanwhile is shown meanwhile."""
+        if approval_id in self.approving:
+            return
+        reason = "the operator has looked at it"
         self.say(f"{host}  $ healer approvals approve {approval_id} --reason '{reason}'")
-        subprocess.run(
+        self.approving[approval_id] = subprocess.Popen(
             [self.healer, "--config", self.config, "approvals", "approve", approval_id, "--reason", reason],
-            check=True,
             stdout=subprocess.DEVNULL,
         )
 
@@ -223,18 +229,17 @@ class Demo:
 
     def summary(self, store: Store) -> int:
         """The table, what was not expected, and how to look further."""
-        table = Table("host", "what broke", "wanted", "became", "verified", "ended", "", box=None, pad_edge=False)
+        table = Table("host", "what broke", "wanted", "became", "verified", "ended", box=None, pad_edge=False)
         for one in self.expected:
             became = one.incident.state if one.incident else "not seen"
-            wanted = one.action or "a person is told"
+            wanted = one.action or "tell a person"
             table.add_row(
                 one.host,
                 one.what,
                 wanted,
-                became,
+                f"[green]{became}[/green]" if one.met else f"[red]{became}: WRONG[/red]",
                 f"{one.seconds['verified']:.1f} s" if "verified" in one.seconds else "",
                 f"{one.seconds['ended']:.1f} s" if "ended" in one.seconds else "",
-                "[green]as it should be[/green]" if one.met else "[red]NOT as it should be[/red]",
             )
         self.console.print()
         self.console.print(table)
@@ -244,6 +249,8 @@ class Demo:
         if surprise:
             self.say(f"NOT as it should be: these acts ran: {[(run.hosts, run.action) for run in acts]}")
         good = all(one.met for one in self.expected) and not surprise
+        if good:
+            self.console.print("\nAll is as it should be, and nothing else was done to any host.", style="green")
         relative = self.config.relative_to(self.root)
         self.console.print(
             f"""

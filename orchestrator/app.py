@@ -6,8 +6,9 @@ memory small.
 
 from __future__ import annotations
 
-import getpass
 import json
+import os
+import pwd
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,14 +22,16 @@ from orchestrator.domain.verdicts import Answer, Approval
 from orchestrator.errors import ConfigError, HealingError, StoreUnavailable
 from orchestrator.fleet.inventory import InventoryFleet
 from orchestrator.ports import Chooser, Store
-from orchestrator.record.store import open_store
 from orchestrator.settings import Settings
 
 if TYPE_CHECKING:
     from orchestrator.collect.doctor import Check
+    from orchestrator.domain.actions import Action
     from orchestrator.fleet.trust import ScannedKey
     from orchestrator.worker import Worker
 
+#: What the kernel says of a process that nobody's login started.
+NO_LOGIN = 2**32 - 1
 #: A worker beats twice a second; one that has been silent for this long is not there.
 WORKER_SILENCE = timedelta(seconds=15)
 
@@ -39,12 +42,25 @@ def settings(config: Path | None) -> Settings:
 
 
 def actor() -> str:
-    """Who types: the login name, for the ledger."""
-    return f"cli:{getpass.getuser()}"
+    """Who types, for the ledger: who logged in, which the kernel keeps through sudo, else whose process it is.
+
+    Never what the environment says: anybody can set LOGNAME.
+    """
+    try:
+        login = int(Path("/proc/self/loginuid").read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        login = NO_LOGIN
+    uid = os.getuid() if login == NO_LOGIN else login
+    try:
+        return f"cli:{pwd.getpwuid(uid).pw_name}"
+    except KeyError:
+        return f"cli:{uid}"
 
 
 def open_record(loaded: Settings) -> Store:
     """The store, made if missing. Raises RecordError for one of a newer version, StoreUnavailable."""
+    from orchestrator.record.store import open_store  # SQLAlchemy is half of a command's start
+
     return open_store(loaded.database_url)
 
 
@@ -81,6 +97,13 @@ def explainer(loaded: Settings) -> Callable[[Iterable[str], datetime], Iterator[
         return explain(lines, catalog=actions, chooser=chooser(loaded), fleet=known, now=now)
 
     return answer
+
+
+def whitelist(loaded: Settings) -> tuple[Action, ...]:
+    """Every action. Raises CatalogError."""
+    from orchestrator import catalog  # its checks of files cost 0.2 s
+
+    return tuple(catalog.load(loaded.playbooks_dir, loaded.roles_dir).actions.values())
 
 
 def worker(loaded: Settings) -> Worker:
@@ -246,7 +269,6 @@ def enrol_keys(loaded: Settings, host: Host, keys: Sequence[ScannedKey], *, repl
 
 def examine(loaded: Settings) -> Iterator[Check]:
     """Everything that `healer doctor` says, as it becomes known."""
-    from orchestrator import catalog
     from orchestrator.collect.connection import Connections
     from orchestrator.collect.doctor import Check, examine
 
@@ -256,9 +278,9 @@ def examine(loaded: Settings) -> Iterator[Check]:
         except HealingError as error:
             return Check(name=name, ok=False, text=str(error), fix=fix)
 
-    def whitelist() -> str:
-        actions = catalog.load(loaded.playbooks_dir, loaded.roles_dir).actions
-        return f"{len(actions)} actions: {', '.join(actions)}"
+    def known_actions() -> str:
+        actions = whitelist(loaded)
+        return f"{len(actions)} actions: {', '.join(action.id for action in actions)}"
 
     def recorded() -> str:
         open_record(loaded).statistics()
@@ -271,7 +293,7 @@ def examine(loaded: Settings) -> Iterator[Check]:
         fix="",
     )
     yield tried("store", recorded, "see docs/operations.md")
-    yield tried("playbooks", whitelist, "put the action's folder right")
+    yield tried("playbooks", known_actions, "put the action's folder right")
     yield Check(
         name="chooser",
         ok=True,

@@ -82,16 +82,20 @@ def follow(
 ) -> None:
     """Every step as it happens, one line each; Ctrl-C ends it."""
     store = wiring.open_record(wiring.settings(context.obj))
-    newest = store.events(limit=1_000_000)[-1:] if not (history or incident_id) else ()
-    after = newest[0].seq if newest else 0
+    if incident_id and store.incident(incident_id) is None:
+        raise ConfigError(f"There is no incident {incident_id}. `healer incidents list` shows them.")
+    after = 0 if history or incident_id else store.newest()
     while True:
-        for event in store.events(after=after, incident_id=incident_id):
+        # Before the events: what ended it is then among them.
+        incident = store.incident(incident_id) if incident_id else None
+        events = store.events(after=after, incident_id=incident_id)
+        for event in events:
             after = event.seq
             output.print_json(event) if as_json else output.say(line(event))
-        incident = store.incident(incident_id) if incident_id else None
-        if incident and incident.state in FINAL:
+        if not events and incident and incident.state in FINAL:
             return
-        time.sleep(0.2)
+        if not events:
+            time.sleep(0.2)
 
 
 def line(event: Event) -> str:

@@ -325,6 +325,13 @@ def test_a_cursor_is_kept_by_host_and_source(store: Store) -> None:
     assert store.cursor("web2", "journal") is None
 
 
+def test_the_ledger_tells_its_last_line(store: Store) -> None:
+    assert store.newest() == 0
+    opened(store)
+
+    assert store.newest() == store.events()[-1].seq
+
+
 def test_move_is_compare_and_set_with_its_event(store: Store) -> None:
     incident = opened(store)
 
