@@ -129,7 +129,7 @@ def worker(loaded: Settings) -> Worker:
     held: dict[str, Any] = {}
     engine = DurableEngine(
         loaded.engine_url,
-        loaded.state_dir / "worker.lock",
+        loaded.worker_lock,
         {
             "plan": lambda argument: held["healing"].plan(argument),
             "apply": lambda argument: held["healing"].apply(argument),
@@ -198,10 +198,18 @@ def answer(store: Store, approval_id: str, answered: Answer, who: str, why: str)
     if done is None:
         current = store.approval(approval_id) or current
         lapsed = current.answer is Answer.PENDING
-        raise ConfigError(
-            f"{approval_id} {'has expired' if lapsed else f'was {current.answer} already'}: nothing was changed."
-        )
+        raise ConfigError(f"{approval_id} {'has expired' if lapsed else f'was {current.answer} already'}.")
     return done
+
+
+def require_worker(loaded: Settings, store: Store) -> None:
+    """Raises StoreUnavailable where no worker is alive: one holds its lock and beats."""
+    from orchestrator.engine import is_locked
+
+    seen = store.worker_seen()
+    silent = seen is None or datetime.now(UTC) - seen > WORKER_SILENCE
+    if silent or not is_locked(loaded.worker_lock):
+        raise StoreUnavailable("No healer serve is running here, so nothing would act. Start it: healer serve.")
 
 
 def look(loaded: Settings, host: str) -> int:
@@ -210,9 +218,7 @@ def look(loaded: Settings, host: str) -> int:
     Raises StoreUnavailable at once where no worker is alive, InventoryError for an unknown host.
     """
     store = open_record(loaded)
-    seen = store.worker_seen()
-    if seen is None or datetime.now(UTC) - seen > WORKER_SILENCE:
-        raise StoreUnavailable("No healer serve is running here, so nothing would act. Start it: healer serve.")
+    require_worker(loaded, store)
     fleet(loaded).host(host)
     from orchestrator.engine import EngineClient
 
@@ -241,23 +247,28 @@ def cancel_runs(loaded: Settings) -> list[str]:
     return [run.id for run in running]
 
 
-def scan_keys(loaded: Settings, names: Sequence[str]) -> list[tuple[Host, tuple[ScannedKey, ...]]]:
-    """The keys that hosts show now, each with how it stands to known_hosts."""
+def scan_keys(
+    loaded: Settings, names: Sequence[str]
+) -> Iterator[tuple[Host, tuple[ScannedKey, ...], HealingError | None]]:
+    """The keys that hosts show now, as each answers, with how they stand to known_hosts; or why it shows none."""
     from orchestrator.fleet import trust
 
     known = fleet(loaded)
-    hosts = [known.host(name) for name in names] if names else list(known.hosts())
-
-    def shown(host: Host) -> tuple[ScannedKey, ...]:
-        return trust.scan(
-            host,
-            loaded.known_hosts,
-            ssh_config=loaded.ssh_config,
-            environment=loaded.child_environment,
-            timeout=loaded.connect_timeout_seconds,
-        )
-
-    return [(host, shown(host)) for host in hosts if host.connection.kind == "ssh"]
+    for host in [known.host(name) for name in names] if names else list(known.hosts()):
+        if host.connection.kind != "ssh":
+            continue
+        try:
+            keys = trust.scan(
+                host,
+                loaded.known_hosts,
+                ssh_config=loaded.ssh_config,
+                environment=loaded.child_environment,
+                timeout=loaded.connect_timeout_seconds,
+            )
+        except HealingError as error:
+            yield host, (), error
+        else:
+            yield host, keys, None
 
 
 def enrol_keys(loaded: Settings, host: Host, keys: Sequence[ScannedKey], *, replace: bool) -> None:
@@ -272,15 +283,16 @@ def examine(loaded: Settings) -> Iterator[Check]:
     from orchestrator.collect.connection import Connections
     from orchestrator.collect.doctor import Check, examine
 
-    def tried(name: str, function: Callable[[], str], fix: str) -> Check:
+    def tried(name: str, function: Callable[[], str]) -> Check:
+        # An error's own sentence says what to do.
         try:
             return Check(name=name, ok=True, text=function(), fix="")
         except HealingError as error:
-            return Check(name=name, ok=False, text=str(error), fix=fix)
+            return Check(name=name, ok=False, text=str(error), fix="")
 
     def known_actions() -> str:
         actions = whitelist(loaded)
-        return f"{len(actions)} actions: {', '.join(action.id for action in actions)}"
+        return f"{counted(len(actions), 'action')}: {', '.join(action.id for action in actions)}"
 
     def recorded() -> str:
         open_record(loaded).statistics()
@@ -292,8 +304,8 @@ def examine(loaded: Settings) -> Iterator[Check]:
         text=str(loaded.config_file) if loaded.config_file else "defaults (no healer.toml here)",
         fix="",
     )
-    yield tried("store", recorded, "see docs/operations.md")
-    yield tried("playbooks", known_actions, "put the action's folder right")
+    yield tried("store", recorded)
+    yield tried("playbooks", known_actions)
     yield Check(
         name="chooser",
         ok=True,
@@ -301,10 +313,18 @@ def examine(loaded: Settings) -> Iterator[Check]:
         fix="",
     )
     known = fleet(loaded)
-    yield tried("inventory", lambda: f"{len(known.hosts())} hosts in {loaded.inventory}", "see inventory/")
+    inventory = tried("inventory", lambda: f"{counted(len(known.hosts()), 'host')} in {loaded.inventory}")
+    yield inventory
+    if not inventory.ok:
+        return
     connections = Connections(loaded)
     try:
         for host in known.hosts():
             yield from examine(connections, host)
     finally:
         connections.close()
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 host`, `2 hosts`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"

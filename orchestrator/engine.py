@@ -86,6 +86,18 @@ def _config(url: str, executor: str) -> DBOSConfig:
     }
 
 
+def is_locked(lock: Path) -> bool:
+    """Whether a worker holds this lock now; it goes with its process, however that ends."""
+    try:
+        with lock.open("rb") as handle:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
 class DurableEngine:
     """A worker's engine; implements ports.Engine. One a process, one a state directory.
 
@@ -96,20 +108,26 @@ class DurableEngine:
         from dbos import DBOS  # 0.3 s and 50 MB: only a worker pays for it
 
         lock.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._lock = lock.open("a+")
+        # Not buffered: a full disk is told when it is written to, not when it is closed.
+        self._lock = lock.open("ab+", buffering=0)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self._lock.seek(0)
-            holder = self._lock.read().strip() or "unknown"
+            holder = self._lock.read().decode(errors="replace").strip() or "unknown"
             self._lock.close()
             raise ConfigError(
                 f"Another healer serve (pid {holder}) works on {lock.parent}. Stop it first, or give this one "
                 "its own state_dir."
             ) from None
-        self._lock.truncate(0)
-        self._lock.write(str(os.getpid()))
-        self._lock.flush()
+        try:
+            self._lock.truncate(0)
+            self._lock.write(str(os.getpid()).encode())
+        except OSError as error:
+            self._lock.close()
+            raise StoreUnavailable(
+                f"{lock} can't be written: {error.strerror}. Make room, then start again."
+            ) from error
         logging.getLogger("dbos").setLevel(logging.ERROR)
         self._dbos = DBOS
         self._parallel = parallel

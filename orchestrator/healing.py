@@ -105,8 +105,10 @@ class Healing:
         self._store.record_decision(incident_id, decision)
         if decision.acts:
             return True
+        verdict = self._verdict(incident_id, decision, Facts(), approved=False)
+        self._store.record_verdict(incident_id, verdict, Facts())
         noise = decision.action == NONE and incident.origin is not Origin.TRIGGER
-        if self._joins(incident, IncidentState.NOISE if noise else IncidentState.ESCALATED):
+        if self._joins(incident, IncidentState.NOISE if noise else IncidentState.ESCALATED, rule=verdict.rule):
             return False
         if noise:
             self._move(incident_id, IncidentState.NOISE, f"noise: {decision.reason}")

@@ -156,7 +156,8 @@ class Worker:
         target = rooms.fleet.host(host)
         if injected and "lab" not in target.groups and target.connection.kind != "local":
             raise InventoryError(
-                f"{host} is neither a lab host nor local: injected errors act there alone. Nothing was done."
+                f"{host} is neither in the inventory's group `lab` nor local (ansible_connection: local): injected "
+                "errors act there alone. Nothing was done."
             )
         unit = service if "." in service or not service else f"{service}.service"
         record = LogRecord(
@@ -178,6 +179,8 @@ class Worker:
             age=max(0.0, (rooms.now() - record.time).total_seconds()),
         )
         for same in self._open(host, signal):
+            if signal.signature not in rooms.store.signatures(same.id):
+                continue
             rooms.store.move(
                 same.id, IncidentState.EXPIRED, f"asked again by {actor}", expected=sorted(SETTLED), actor=actor
             )

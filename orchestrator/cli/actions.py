@@ -22,7 +22,7 @@ def actions(context: typer.Context, as_json: output.Json = False) -> None:
                 action.risk,
                 "yes" if action.reversible else "no",
                 output.text(action.title),
-                output.text(action.when, 90),
+                output.text(action.when),
             )
             for action in found
         ),

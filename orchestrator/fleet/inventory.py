@@ -137,7 +137,7 @@ class InventoryFleet:
         for entry in document["hosts"]:
             try:
                 problems += [
-                    f"{entry['name']}: {error['variable']} can't be resolved: {error['message']}"
+                    f"{entry['name']}: {error['variable']} can't be resolved: {_with_hint(error['message'])}"
                     for error in entry["errors"]
                 ]
                 if not entry["errors"]:
@@ -188,3 +188,10 @@ class InventoryFleet:
                 f"(exit code {child.returncode}): {last[0]}."
             ) from error
         return dict(document)
+
+
+def _with_hint(message: str) -> str:
+    """Ansible's words, with the way out where they name none."""
+    if "vault" not in message.lower():
+        return message
+    return f"{message} (set ANSIBLE_VAULT_PASSWORD_FILE, or vault_password_file in ansible.cfg, for healer)"

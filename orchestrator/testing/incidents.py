@@ -31,6 +31,7 @@ class MemoryIncidents(MemoryLedger):
     def __init__(self, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         super().__init__(clock=clock)
         self._incidents: dict[str, Incident] = {}
+        self._opened: dict[str, datetime] = {}
         self._evidence: dict[str, list[LogRecord]] = {}
         self._signatures: dict[str, list[Signature]] = {}
         self._cursors: dict[tuple[str, str], Cursor] = {}
@@ -90,6 +91,7 @@ class MemoryIncidents(MemoryLedger):
             age_at_detection=signal.age,
         )
         self._incidents[made.id] = made
+        self._opened[made.id] = self._clock()
         self._evidence[made.id], self._signatures[made.id] = [], []
         text = f"{signal.subject.name}: {signal.record.message[:200]}"
         self.append("incident.opened", incident_id=made.id, host=host, text=text)
@@ -195,5 +197,7 @@ class MemoryIncidents(MemoryLedger):
 
     def expire_quiet(self, before: datetime) -> int:
         quiet = sorted(SETTLED)
-        found = [one.id for one in self.incidents(states=quiet, limit=10**9) if one.last_seen < before]
+        found = [
+            one.id for one in self.incidents(states=quiet, limit=10**9) if one.last_seen < before > self._opened[one.id]
+        ]
         return sum(self.move(one, IncidentState.EXPIRED, "not seen any more", expected=quiet) for one in found)

@@ -352,7 +352,7 @@ def test_an_injected_error_acts_on_the_lab_and_the_controller_alone(kind: str) -
     one = desk(host(kind=kind))
 
     if kind == "ssh":
-        with pytest.raises(InventoryError, match="neither a lab host nor local"):
+        with pytest.raises(InventoryError, match="group `lab`"):
             trigger(one, injected=True)
         assert one.store.incidents() == ()
     else:
