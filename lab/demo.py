@@ -5,8 +5,10 @@ Exit code 0 only if every fault ended as it should and nothing else was done to 
 
 from __future__ import annotations
 
+import argparse
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -29,7 +31,6 @@ from orchestrator.domain.verdicts import Answer
 from orchestrator.errors import HealingError
 from orchestrator.ports import Event, Store
 
-LAB = "demo"
 HOLD_SECONDS = 5
 #: Seconds. The slowest healing takes about ten; a minute says that something is wrong.
 PATIENCE = 60.0
@@ -91,11 +92,10 @@ def faults() -> list[Expected]:
 class Demo:
     """One showing, with its own store; fleet and store are kept."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, labs: Path, name: str) -> None:
         self.console = Console(highlight=False, soft_wrap=True)
-        self.root = root
-        self.folder = root / ".lab" / "demo-healing"
-        self.lab = Lab(LAB, root / ".lab")
+        self.folder = labs / f"{name}-healing"
+        self.lab = Lab(name, labs)
         self.expected = faults()
         self.config = self.folder / "healer.toml"
         self.healer = Path(sys.executable).parent / "healer"
@@ -116,7 +116,8 @@ class Demo:
             shutil.rmtree(self.folder)
         self.folder.mkdir(mode=0o700, parents=True)
         self.config.write_text(
-            f'inventory = "{self.lab.inventory}"\nstate_dir = "state"\nknown_hosts = "{self.lab.known_hosts}"\n',
+            f'inventory = "{self.lab.inventory}"\nstate_dir = "state"\nknown_hosts = "{self.lab.known_hosts}"\n'
+            f"api_port = {_port()}\n",
             encoding="utf-8",
         )
         with self.serving():
@@ -251,17 +252,21 @@ class Demo:
         good = all(one.met for one in self.expected) and not surprise
         if good:
             self.console.print("\nAll is as it should be, and nothing else was done to any host.", style="green")
-        relative = self.config.relative_to(self.root)
+        healer, config = _short(self.healer), _short(self.config)
+        lab = f"--name {self.lab.name}"
+        if self.folder.parent != Path.cwd() / ".lab":
+            lab += f" --state-dir {self.folder.parent}"
         self.console.print(
             f"""
-Artifacts of each run: {(self.folder / "state" / "artifacts").relative_to(self.root)}
+Artifacts of each run: {_short(self.folder / "state" / "artifacts")}
 The fleet and the store are kept. Look further:
-  .venv/bin/healer -c {relative} incidents list
-  .venv/bin/healer -c {relative} runs list
-  .venv/bin/healer -c {relative} serve          and in another terminal:
-  .venv/bin/healer lab break nginx-killed web1 --name {LAB}
+  {healer} -c {config} incidents list
+  {healer} -c {config} incidents show ID
+  {healer} -c {config} runs list
+  {healer} -c {config} serve          and in another terminal:
+  {healer} lab break nginx-killed web1 {lab}
 Clean up:
-  .venv/bin/healer lab down --name {LAB}
+  {healer} lab down {lab}
 """,
             markup=False,
         )
@@ -270,9 +275,31 @@ Clean up:
         return 0 if good else 1
 
 
+def _port() -> int:
+    """The usual port, or any free one where somebody has it."""
+    for port in (8420, 0):
+        with socket.socket() as listener:
+            try:
+                listener.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(listener.getsockname()[1])
+    raise LabError("There is no free port on the loopback address.")
+
+
+def _short(path: Path) -> str:
+    """As one would type it here."""
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+
+
 def main() -> int:
-    """Run the demo from the checkout."""
-    demo = Demo(Path(__file__).resolve().parent.parent)
+    """Run the demo; its files go to the checkout's .lab unless told otherwise."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--name", default="demo", help="name of the lab (default: demo)")
+    parser.add_argument("--state-dir", type=Path, help="folder for all files (default: .lab of the checkout)")
+    given = parser.parse_args()
+    checkout = Path(__file__).resolve().parent.parent
+    demo = Demo(given.state_dir.absolute() if given.state_dir else checkout / ".lab", given.name)
     try:
         return demo.run()
     except (LabError, HealingError, subprocess.CalledProcessError) as error:
