@@ -32,8 +32,8 @@ from orchestrator.errors import HealingError
 from orchestrator.ports import Event, Store
 
 HOLD_SECONDS = 5
-#: Seconds. The slowest healing takes about ten; a minute says that something is wrong.
-PATIENCE = 60.0
+#: Seconds. The slowest healing takes about ten; two minutes, on whatever machine, say that something is wrong.
+PATIENCE = 120.0
 
 VARIABLES = {"healing_mode": "auto", "healing_hold_seconds": HOLD_SECONDS}
 HOST_VARIABLES = {"web3": {"healing_mode": "propose"}}

@@ -104,7 +104,8 @@ class Healing:
         decision = self._store.decision(incident_id) or self._choose(incident)
         self._store.record_decision(incident_id, decision)
         if decision.acts:
-            return True
+            # Asked first: while the deed is being done, its cooldown would refuse it, and a person be told for nothing.
+            return not self._joins(incident, *DECIDED)
         verdict = self._verdict(incident_id, decision, Facts(), approved=False)
         self._store.record_verdict(incident_id, verdict, Facts())
         noise = decision.action == NONE and incident.origin is not Origin.TRIGGER

@@ -17,7 +17,7 @@ from orchestrator.domain.actions import Action, Decision, Parameter, ParameterSo
 from orchestrator.domain.hosts import Connection, Host, HostPolicy, Mode
 from orchestrator.domain.incidents import IncidentState, Origin
 from orchestrator.domain.records import LogRecord
-from orchestrator.domain.runs import PlaybookJob, PlaybookResult, RunStatus
+from orchestrator.domain.runs import PlaybookJob, PlaybookResult, RunKind, RunStatus
 from orchestrator.domain.verdicts import Answer, Facts, UnitFacts
 from orchestrator.errors import BadReply, HostUnreachable, Interrupted, RecordError, StoreUnavailable
 from orchestrator.healing import BUSY_PAUSE, PASSING, STORE_PAUSE, Healing, Rooms
@@ -492,6 +492,30 @@ def test_the_same_deed_is_asked_for_once_whoever_complains() -> None:
     assert len(second.store.approvals()) == 1
     assert first.incident in second.reason
     assert any("worker" in record.message for record in first.store.evidence(first.incident))
+
+
+def test_a_deed_that_is_being_done_is_joined_not_refused_by_its_own_cooldown() -> None:
+    first = house(mode=Mode.PROPOSE).plan()
+    first.store.move(first.incident, IncidentState.HEALING, "acts", expected=[IncidentState.PENDING_APPROVAL])
+    job = PlaybookJob(
+        run_id=ids.run_id(ids.IncidentId(first.incident), RunKind.ACT),
+        incident_id=ids.IncidentId(first.incident),
+        kind=RunKind.ACT,
+        action="restart_service",
+        playbook=Path("act.yml"),
+        roles=Path("roles"),
+        parameters={"service": "nginx"},
+        hosts=(Host(name="web1", groups=(), connection=Connection(kind="ssh", address="192.0.2.1")),),
+        task_timeout=1,
+        run_timeout=1,
+        digest="",
+    )
+    first.store.claim(job, signatures=first.store.signatures(first.incident))
+
+    second = another(first).plan()
+
+    assert second.state is IncidentState.JOINED
+    assert second.told.sentences == first.told.sentences[:1]
 
 
 def test_an_older_deed_that_is_over_takes_nothing() -> None:
