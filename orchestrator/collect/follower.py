@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from orchestrator.collect import passes
 from orchestrator.collect.connection import Connections
 from orchestrator.collect.delivery import Delivery
-from orchestrator.collect.journal import BY_FIELD, BY_TEXT
+from orchestrator.collect.journal import BY_FIELD, BY_TEXT, CursorRefused
 from orchestrator.collect.link import Link
 from orchestrator.collect.login import Login, clock_offset
 from orchestrator.collect.readers import FIRST_LOOK, FileReader, JournalReader, TooFarBehind
@@ -100,6 +100,9 @@ class HostFollower:
                 continue
             except HealingError as error:
                 self._fail(error)
+                if isinstance(error, CursorRefused):
+                    # Both: where one is refused the other's place is gone too, and each would end the other's reading.
+                    self._anew |= {BY_FIELD.source, BY_TEXT.source}
                 # A refused login or key is no passing trouble, and asking often looks like an attack.
                 longest = isinstance(error, PermanentError)
             except Exception as error:  # a dead thread would be a silent host: tell, and go on
@@ -151,12 +154,12 @@ class HostFollower:
             for query in (BY_FIELD, BY_TEXT) if journal else ():
                 reader = JournalReader(link, login, query, self._delivery, self._stopping)
                 readers.append(reader)
-                reader.open(None if query.source in self._anew else self._cursor(self._host.name, query.source))
+                reader.open(self._begin(query.source))
             if self._host.log_files:
                 files = FileReader(link, login, self._delivery, self._stopping)
                 readers.append(files)
                 files.open(lambda source: self._cursor(self._host.name, source))
-            self._readers, self._anew = tuple(readers), set()
+            self._readers = tuple(readers)
             for one in readers:
                 name = f"read {self._host.name} {one.name}"
                 threads.append(threading.Thread(target=self._read, args=(one,), name=name, daemon=True))
@@ -168,12 +171,17 @@ class HostFollower:
             for thread in threads:
                 thread.join(timeout=5)
 
+    def _begin(self, source: str) -> Cursor | None:
+        """The stored cursor, unless the source begins anew this once."""
+        if source in self._anew:
+            self._anew.discard(source)
+            return None
+        return self._cursor(self._host.name, source)
+
     def _read(self, reader: Reader) -> None:
         try:
             reader.run()
         except HealingError as error:
-            if "cursor" in str(error):
-                self._anew.add(reader.name)
             self._error = self._error or error
         except Exception as error:  # as in _run
             log.exception("reading %s of %s", reader.name, self._host.name)
@@ -205,7 +213,7 @@ class HostFollower:
         with self._reading(link, login, journal=False):
             for _ in range(10):
                 for query in (BY_FIELD, BY_TEXT):
-                    after = self._cursor(self._host.name, query.source)
+                    after = self._begin(query.source)
                     since = time.time() + login.clock_offset - FIRST_LOOK
                     batch = passes.read_journal(link, login, query, after=after, since=since)
                     self._delivery.deliver(query.source, batch.records, batch.cursor, now=batch.cursor is not None)
