@@ -51,7 +51,7 @@ class HostFollower:
         self._problems: tuple[str, ...] = ()
         #: Sources that begin anew instead of at their stored cursor, which the journal refused or a flood left behind.
         self._anew: set[str] = set()
-        self._cut_short = 0
+        self._cut_short = self._left_behind = 0
         self._thread = threading.Thread(target=self._run, name=f"follow {host.name}", daemon=True)
 
     def start(self) -> None:
@@ -73,6 +73,10 @@ class HostFollower:
     def state(self) -> SourceState:
         """How the host is being read."""
         found = list(self._problems)
+        if self._left_behind:
+            found.append(
+                f"passed over a backlog of the journal {self._left_behind} times: it grows faster than it is read."
+            )
         for reader in self._readers:
             if isinstance(reader, FileReader):
                 found += reader.problems
@@ -94,15 +98,12 @@ class HostFollower:
             try:
                 self._session()
                 longest = False
-            except TooFarBehind as error:
-                self._anew |= {BY_FIELD.source, BY_TEXT.source}
-                self._problems = (f"{error} What was unread is dropped.",)
-                continue
             except HealingError as error:
                 self._fail(error)
-                if isinstance(error, CursorRefused):
+                if isinstance(error, CursorRefused | TooFarBehind):
                     # Both: where one is refused the other's place is gone too, and each would end the other's reading.
                     self._anew |= {BY_FIELD.source, BY_TEXT.source}
+                self._left_behind += isinstance(error, TooFarBehind)
                 # A refused login or key is no passing trouble, and asking often looks like an attack.
                 longest = isinstance(error, PermanentError)
             except Exception as error:  # a dead thread would be a silent host: tell, and go on

@@ -9,7 +9,6 @@ import socket
 import subprocess
 from collections.abc import Mapping
 
-
 #: Seconds between the end of a command's output and its own.
 _LAST_WORDS = 0.2
 

@@ -74,7 +74,9 @@ class JournalReader:
         cursors = (journal.cursor_of(line) for line in reversed(lines))
         self._delivery.deliver(self._query.source, records, next((one for one in cursors if one is not None), None))
         if throttled and records and time.time() - records[-1].time.timestamp() > MOST_BEHIND:
-            raise TooFarBehind(f"{self._link.host.name} writes errors faster than they can be read.")
+            raise TooFarBehind(
+                f"{self._link.host.name} writes errors faster than they can be read: what is unread is passed over."
+            )
 
     def close(self) -> None:
         """End it, here and on the host."""

@@ -1,4 +1,4 @@
-"""Following log files of real hosts: rotation, truncation, half lines, a stop, what can't be read, and the journal's echo."""
+"""Following log files of real hosts: rotation, half lines, a stop, what can't be read, the journal's echo."""
 
 from __future__ import annotations
 
