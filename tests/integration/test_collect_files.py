@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from lab.fleet import Lab
+from orchestrator.collect import readers
 from orchestrator.collect.connection import Connections
 from orchestrator.collect.doctor import examine
 from orchestrator.collect.follow import SshCollector
@@ -23,7 +24,8 @@ _LOG = "'/var/log/shop files/it'\\''s.log'"
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    monkeypatch.setattr(readers, "FILE_PERIOD", 0.1)
     return settings_in(tmp_path)
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from lab.fleet import Lab
 from orchestrator.collect.follow import SshCollector
+from orchestrator.domain.hosts import LogFile
 from orchestrator.settings import Settings
 from tests.support.collect_stage import Heard, entry, following, say, settings_in, token
 from tests.support.waiting import wait_for
@@ -82,12 +84,15 @@ def test_a_journal_without_bounds_harms_no_other_host(lab: Lab, settings: Settin
 def test_a_log_file_without_bounds_harms_no_other_host(lab: Lab, settings: Settings) -> None:
     heard, word, before = Heard(), token(), megabytes()
     paths = ["/var/log/flood/flood.log", "/var/log/flood/endless.log", "/var/log/flood/small.log"]
+    # Units of their own: of one loud unit no more is heard than its share, from whatever file.
+    units = tuple(LogFile(path=path, unit=f"{Path(path).stem}.service") for path in paths)
+    host = replace(entry(lab, "web1"), log_files=units)
     files = "".join(f": > {path};" for path in paths)
     lab.execute("web1", f"mkdir /var/log/flood; mount -t tmpfs -o size=200m tmpfs /var/log/flood; {files}")
     flood = "timeout 3 yes ERROR flood | head -c 100000000 >> /var/log/flood/flood.log"
     endless = "head -c 40000000 /dev/zero | tr '\\0' x >> /var/log/flood/endless.log"
     try:
-        with following(settings, [entry(lab, "web1", files=paths), entry(lab, "web2")], heard) as collector:
+        with following(settings, [host, entry(lab, "web2")], heard) as collector:
             wait_for(lambda: all(heard.cursor("web1", path) for path in paths), "the files' positions")
             lab.execute(
                 "web1",

@@ -163,7 +163,7 @@ def test_a_password_lets_us_in_and_a_wrong_one_is_a_clear_refusal(lab: Lab, sett
     )
     wrong = replace(host, connection=replace(host.connection, password=Secret("hunter2")))
 
-    with sshd(lab, "-o PasswordAuthentication=yes"):
+    with sshd(lab, "-o PasswordAuthentication=yes -o UsePAM=no"):
         lab.execute("web1", "echo healer:s3kret | chpasswd")
         try:
             assert reached(host, settings) == "web1 healer"

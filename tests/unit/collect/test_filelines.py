@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.collect.filelines import essence, has_time, parse_line
@@ -92,11 +92,13 @@ def test_the_record_is_the_files_unit_and_gives_no_priority() -> None:
     assert record.message == "\ufffd  ERROR red"
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_no_bytes_break_it_and_no_record_is_from_the_future(raw: bytes) -> None:
     assert parse(raw).time <= NEWEST
 
 
+@settings(deadline=None)
 @given(st.datetimes(min_value=datetime(2000, 1, 1), max_value=datetime(2030, 1, 1)), st.integers(-720, 840))  # noqa: DTZ001
 def test_what_a_syslog_writes_is_read_back_within_a_year(when: datetime, zone: int) -> None:
     newest = when.replace(tzinfo=UTC, microsecond=0)

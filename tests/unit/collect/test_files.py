@@ -6,7 +6,7 @@ import shlex
 from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.collect.files import (
@@ -205,6 +205,7 @@ def test_a_file_that_is_cut_between_look_and_read_gives_only_what_was_there() ->
     assert after.offset == 4
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.sampled_from(["write", "write half", "look", "rotate", "stop"]),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.collect.inspection import build_script, is_path, is_unit, parse
@@ -123,6 +123,7 @@ def test_an_answer_that_is_none_gives_no_facts(raw: bytes) -> None:
         parse(raw, ["a"], ["/p"])
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(max_size=8), max_size=8))
 def test_any_answer_gives_facts_or_one_of_two_errors(fields: list[str]) -> None:
     with contextlib.suppress(ValueError, IndexError):

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.collect import journal
@@ -166,12 +166,14 @@ def test_what_is_no_record_is_passed_over(raw: bytes) -> None:
     assert journal.parse(raw, "web1", LOGIN) is None
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_no_bytes_break_the_parser(raw: bytes) -> None:
     journal.parse(raw, "web1", LOGIN)
     journal.cursor_of(raw)
 
 
+@settings(deadline=None)
 @given(
     st.dictionaries(
         st.sampled_from(["__REALTIME_TIMESTAMP", "MESSAGE", "PRIORITY", "_PID", "UNIT", "MESSAGE_ID", "_TRANSPORT"]),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.collect.limits import (
@@ -33,6 +33,7 @@ def record(unit: str = "shop.service", *, failure: bool = False) -> LogRecord:
     )
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=20)))
 def test_however_bytes_arrive_the_lines_are_the_same(parts: list[bytes]) -> None:
     lines = Lines()

@@ -6,9 +6,10 @@ import json
 
 import pytest
 
+from orchestrator.collect import passes
 from orchestrator.collect.journal import BY_FIELD, BY_TEXT, CursorRefused
 from orchestrator.collect.login import Login
-from orchestrator.collect.passes import PASS_LIMIT, journal_problem, mark, read_journal, read_since
+from orchestrator.collect.passes import journal_problem, mark, read_journal, read_since
 from orchestrator.domain.ids import Cursor
 from orchestrator.errors import HealingError, HostAuthRefused, HostTimeout
 from tests.support.scripted_link import ScriptedLink
@@ -70,8 +71,9 @@ def test_a_complaint_beside_records_does_not_hide_them() -> None:
     assert len(read_journal(link(answer), LOGIN, BY_FIELD).records) == 1
 
 
-def test_an_answer_that_fills_the_limit_has_more_behind_it() -> None:
-    answer = (entry(1) * (PASS_LIMIT // len(entry(1)) + 1))[:PASS_LIMIT]
+def test_an_answer_that_fills_the_limit_has_more_behind_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passes, "PASS_LIMIT", 1000)
+    answer = (entry(1) * 10)[:1000]
 
     assert read_journal(link(answer), LOGIN, BY_FIELD).more
     with pytest.raises(HostTimeout, match="too much to look through"):

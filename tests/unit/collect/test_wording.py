@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.collect.wording import MESSAGE_LIMIT, WORTH, clean, worth
@@ -69,6 +69,7 @@ def test_escapes_and_hidden_characters_go(raw: str, expected: str) -> None:
     assert clean(raw) == expected
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_a_clean_text_is_one_bounded_printable_line(raw: str) -> None:
     text = clean(raw)
