@@ -138,8 +138,9 @@ def mark(link: Link, login: Login, now: float) -> Cursor:
         loop.close()
         for index, file in enumerate(link.host.log_files):
             state = states[index]
-            if state.found and state.readable:
-                position = Position(device=state.device, inode=state.inode, offset=state.size)
+            # Of a file that is not there yet everything will be new.
+            position = files.plan(index, None, state)[1]
+            if position is not None:
                 positions[file.path] = position.cursor()
     return Cursor(json.dumps({"journal": end, "time": now, "files": positions}))
 

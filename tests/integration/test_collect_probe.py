@@ -154,6 +154,20 @@ def test_since_gives_what_came_after_the_position_and_nothing_else(lab: Lab, pro
     assert [one.time for one in found] == sorted(one.time for one in found)
 
 
+def test_a_file_that_appears_after_the_position_is_looked_at(lab: Lab, probe: SshProbe) -> None:
+    log, word = "/var/log/since-new.log", token()
+    host = entry(lab, "web1", files=[log])
+
+    cursor = probe.position(host)
+    silent = probe.since(host, cursor)
+    lab.execute("web1", f"echo ERROR {word} > {log}")
+    found = probe.since(host, cursor)
+    lab.execute("web1", f"rm {log}")
+
+    assert [one for one in silent if one.source == log] == []
+    assert [one.message for one in found if one.source == log] == [f"ERROR {word}"]
+
+
 def test_a_flood_after_the_position_is_no_silence(lab: Lab, probe: SshProbe) -> None:
     log = "/var/log/since.log"
     host = entry(lab, "web1", files=[log])
