@@ -57,6 +57,11 @@ def test_an_answer_that_is_none_ends_the_reading(parts: list[bytes]) -> None:
         following.states()
 
 
+def test_a_line_without_end_is_no_answer_before_it_ends() -> None:
+    with pytest.raises(HostUnreachable, match="gives no usable answer"):
+        loop(b"x" * 5000, silent=True).states()
+
+
 def test_a_silent_host_is_not_waited_for() -> None:
     with pytest.raises(HostTimeout):
         loop(silent=True).states()
