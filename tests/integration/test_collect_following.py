@@ -150,8 +150,9 @@ def test_our_own_logins_sudo_and_questions_leave_no_record_that_is_not_called_ou
         connections = Connections(settings)
         for number in range(3):
             link, _ = connections.ask(host, fresh=True)
-            # As loud as a session of ours can be.
-            link.run(f"logger -p auth.err 'failed {word} {number}'; logger -p user.crit '{word}'", root=number == 1)
+            # As loud as a session of ours can be, each speaker alive until journald has looked at it.
+            script = f"(echo 'failed {word} {number}'; sleep 0.5) | logger -p auth.err\n"
+            link.run(script + f"(echo '{word}'; sleep 0.5) | logger -p user.crit", root=number == 1)
             link.run("sudo -n -u nobody false; sudo -n /nonexistent; false")
         connections.close()
         # A refused login of ours makes sshd speak.
