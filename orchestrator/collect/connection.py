@@ -12,7 +12,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from orchestrator.collect.proxy import Proxy
 from orchestrator.collect.refusals import translate
 from orchestrator.collect.route import Hop, find_route
 from orchestrator.domain.hosts import Host
-from orchestrator.errors import HostAuthRefused, HostKeyMismatch, HostTimeout
+from orchestrator.errors import HostAuthRefused, HostKeyMismatch, HostTimeout, HostUnreachable
 from orchestrator.settings import Settings
 
 # paramiko logs every failed handshake with a traceback; each of them is raised from here as a sentence instead.
@@ -119,8 +119,14 @@ def _reach(
         _check_host_key(transport, host, hop, settings, deadline)
         _log_in(transport, host, hop, deadline, last=last)
         transport.set_keepalive(_KEEPALIVE)
-    except BaseException:
+    except BaseException as error:
+        code = proxy.ended() if proxy is not None else None
         _end([reached])
+        if code is not None and isinstance(error, paramiko.SSHException | OSError | EOFError):
+            raise HostUnreachable(
+                f"The proxy command to {host.name} ({hop.address}:{hop.port}) ended with code {code}. Try it by hand: "
+                f"{hop.proxy_command}"
+            ) from error
         raise
     return reached
 
@@ -133,7 +139,10 @@ def _check_host_key(transport: _Transport, host: Host, hop: Hop, settings: Setti
     options.key_types = sorted(options.key_types, key=lambda kind: _kind(kind) not in kinds)
     transport.start_client(timeout=_left(deadline))
     if not transport.initial_kex_done:
-        raise HostTimeout(f"{host.name} ({hop.address}:{hop.port}) did not finish the SSH handshake in time.")
+        raise HostTimeout(
+            f"{host.name} ({hop.address}:{hop.port}) did not finish the SSH handshake in time. Is an SSH server there, "
+            "and is it overloaded?"
+        )
     key = transport.get_remote_server_key()
     shown = (key.get_name(), base64.b64encode(key.asbytes()).decode())
     where = f"{host.name} ({hop.address}:{hop.port})"
@@ -162,15 +171,16 @@ def _log_in(transport: _Transport, host: Host, hop: Hop, deadline: float, *, las
     tried: list[str] = []
     own_key = host.connection.key_file if last else None
     password = host.connection.password if last else None
-    for label, load in _keys(host, hop, own_key):
-        if len(tried) == _MOST_KEYS or not transport.is_active():
-            break
-        key = load()
-        if key is not None:
-            tried.append(label)
-            transport.auth_timeout = _left(deadline)
-            if _accepted(lambda: transport.auth_publickey(hop.user, key)):  # noqa: B023  # called at once
-                return
+    with contextlib.closing(_keys(host, hop, own_key)) as keys:
+        for label, load in keys:
+            if len(tried) == _MOST_KEYS or not transport.is_active():
+                break
+            key = load()
+            if key is not None:
+                tried.append(label)
+                transport.auth_timeout = _left(deadline)
+                if _accepted(lambda: transport.auth_publickey(hop.user, key)):  # noqa: B023  # called at once
+                    return
     if password is not None and transport.is_active():
         tried.append("the password")
         if _accepted(lambda: transport.auth_password(hop.user, str(password))):
@@ -192,14 +202,20 @@ def _accepted(attempt: Callable[[], list[str]]) -> bool:
         return False
 
 
-def _keys(host: Host, hop: Hop, own_key: str | None) -> Iterator[tuple[str, Callable[[], paramiko.PKey | None]]]:
+def _keys(
+    host: Host, hop: Hop, own_key: str | None
+) -> Generator[tuple[str, Callable[[], paramiko.PKey | None]], None, None]:
     if own_key is not None:
         path = Path(own_key).expanduser()
         yield str(path), lambda: _own_key(host, path)
     if not hop.identities_only:
         agent = _agent()
-        for number, key in enumerate(agent.get_keys() if agent else (), start=1):
-            yield f"agent key {number}", lambda key=key: key  # type: ignore[misc]
+        try:
+            for number, key in enumerate(agent.get_keys() if agent else (), start=1):
+                yield f"agent key {number}", lambda key=key: key  # type: ignore[misc]
+        finally:
+            if agent is not None:
+                agent.close()
     for name in hop.identity_files:
         if Path(name).is_file() and name != own_key:
             yield name, lambda name=name: _spare_key(Path(name))  # type: ignore[misc]
