@@ -116,7 +116,7 @@ def _reach(
     reached = _Reached(transport, sock, proxy)
     try:
         transport.banner_timeout = transport.auth_timeout = transport.handshake_timeout = _left(deadline)
-        _check_host_key(transport, host, hop, settings, deadline)
+        _check_host_key(transport, host, hop, settings, deadline, last=last)
         _log_in(transport, host, hop, deadline, last=last)
         transport.set_keepalive(_KEEPALIVE)
     except BaseException as error:
@@ -131,7 +131,9 @@ def _reach(
     return reached
 
 
-def _check_host_key(transport: _Transport, host: Host, hop: Hop, settings: Settings, deadline: float) -> None:
+def _check_host_key(
+    transport: _Transport, host: Host, hop: Hop, settings: Settings, deadline: float, *, last: bool
+) -> None:
     known = known_keys(hop.known_hosts, hop.name, settings.child_environment)
     kinds = {algorithm for algorithm, _ in known.trusted}
     options = transport.get_security_options()
@@ -145,20 +147,22 @@ def _check_host_key(transport: _Transport, host: Host, hop: Hop, settings: Setti
         )
     key = transport.get_remote_server_key()
     shown = (key.get_name(), base64.b64encode(key.asbytes()).decode())
-    where = f"{host.name} ({hop.address}:{hop.port})"
+    where = f"{host.name} ({hop.address}:{hop.port})" if last else f"{hop.address}:{hop.port}, the way to {host.name},"
+    # `healer trust` asks the host itself, through jumps that are trusted already.
+    trust = f"healer trust {host.name}" if last else f"ssh-keyscan -p {hop.port} {hop.address} >> {hop.known_hosts}"
     found = f"its {key.get_name()} key {key.fingerprint}"
     if shown in known.revoked:
         raise HostKeyMismatch(f"{where} shows a revoked key: {found} is marked @revoked in {hop.known_hosts}.")
     if shown in known.trusted:
         return
     if known.trusted:
+        anew = f"{trust} --replace" if last else f"take its old line out, and {trust}"
         raise HostKeyMismatch(
             f"{where} shows another host key than {hop.known_hosts} has for {hop.name}: {found}. Somebody may be in "
-            f"between, or the host was set up anew. Compare on the host, then: healer trust {host.name} --replace"
+            f"between, or the host was set up anew. Compare on the host, then: {anew}"
         )
     raise HostKeyMismatch(
-        f"{where} is not in {hop.known_hosts} as {hop.name}: {found}. Compare it on the host, then: "
-        f"healer trust {host.name}"
+        f"{where} is not in {hop.known_hosts} as {hop.name}: {found}. Compare it on the host, then: {trust}"
     )
 
 
@@ -233,7 +237,9 @@ def _own_key(host: Host, path: Path) -> paramiko.PKey:
     try:
         status = path.stat()
     except OSError as error:
-        raise HostAuthRefused(f"{host.name}: the key {path} can't be read: {error.strerror}.") from error
+        raise HostAuthRefused(
+            f"{host.name}: the key {path} can't be read: {error.strerror}. Put ansible_ssh_private_key_file right."
+        ) from error
     # ssh's own rule, so that Ansible's connection does not fail where ours works.
     if status.st_uid == os.getuid() and status.st_mode & 0o077:
         raise HostAuthRefused(

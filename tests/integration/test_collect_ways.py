@@ -132,7 +132,8 @@ def test_an_unknown_bastion_is_named_before_any_login(lab: Lab, settings: Settin
 
     said = refusal(host, settings, HostKeyMismatch)
 
-    assert f"web2 ({bastion}:22) is not in {settings.known_hosts} as {bastion}" in said
+    assert f"{bastion}:22, the way to web2, is not in {settings.known_hosts} as {bastion}" in said
+    assert said.endswith(f"ssh-keyscan -p 22 {bastion} >> {settings.known_hosts}")
 
 
 def test_a_proxy_command_that_fails_is_named(lab: Lab, settings: Settings) -> None:
