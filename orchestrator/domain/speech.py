@@ -32,7 +32,7 @@ _HEADER = re.compile(
     r"""^(?:<\d{1,3}>)?
       (?:[A-Z][a-z]{2}[ ]{1,2}\d{1,2}[ ]\d\d:\d\d:\d\d[ ](?:[\w.-]{1,64}[ ])?)?   # classic syslog time and host
       (?:\[[ ]{0,8}\d{1,8}\.\d{1,9}\][ ])?
-      (?:(?:[\w./-]{1,64}|\([\w-]{1,32}\))\[\d{1,10}\]:?[ ]|(?:kernel|systemd|sudo|cron|CRON|logrotate|rsyslogd?):[ ])?
+      (?:(?:[\w./-]{1,64}|\([\w.-]{1,32}\))\[\d{1,10}\]:?[ ]|(?:kernel|systemd|sudo|cron|CRON|logrotate|rsyslogd?):[ ])?
       (?:\[[ ]{0,8}\d{1,8}\.\d{1,9}\][ ])?""",
     re.VERBOSE,
 )
@@ -40,6 +40,7 @@ _QUOTED = (
     r'(?:"(?:[^"\\]|\\.)*(?:"|$)|\'(?:[^\'\\]|\\.)*(?:\'|$)'
     r"|[\u201c\u2018][^\u201d\u2019]*(?:[\u201d\u2019]|$))"
 )
+_ESCAPED = re.compile(r'\\(["\\])')
 #: Fields whose value a client, a user or a mail chose.
 _FIELDS = (
     r"request|referr?er|host|user[-_ ]?agent|agent|query|search|cookie|subject|title|comment|feedback|review|body"
@@ -107,9 +108,9 @@ def own_words(message: str) -> str:
     if _ACCESS.match(body):
         return ""
     body = _without_foreign(body)
-    if '\\"' in body:
-        # logfmt and JSON escape their quotes, and what stands inside may quote strangers once more.
-        body = _without_foreign(body.replace('\\"', '"'))
+    # logfmt and JSON escape their quotes, and what stands inside may quote strangers once more.
+    while '\\"' in body:
+        body = _without_foreign(_ESCAPED.sub(r"\1", body))
     # Several lines of one record are read as one.
     return " ".join(body.split())
 
