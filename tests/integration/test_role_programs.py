@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import multiprocessing
 import os
 import runpy
 import stat
+import struct
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +22,7 @@ DAY = 86400
 
 # run_path and not import: bytecode beside the programs would change the digest of what is approved.
 disk: Any = type("Disk", (), runpy.run_path(str(ROOT / "roles/free_disk_space/files/disk_space.py")))
-look: Any = type("Look", (), runpy.run_path(str(ROOT / "roles/fix_permissions/files/look.py")))
+modes: Any = type("Modes", (), runpy.run_path(str(ROOT / "roles/fix_permissions/files/file_mode.py")))
 
 
 def put(path: Path, *, days: float, size: int = 4096) -> Path:
@@ -212,15 +214,20 @@ def test_short_of_room(size: int, available: int, inodes: int, phrase: str, monk
     [(0o644, 0o755), (0o640, 0o750), (0o600, 0o700), (0o200, 0o300), (0o744, 0o755), (0o755, 0o755), (0o711, 0o711)],
 )
 def test_who_may_read_may_execute_and_nobody_else(before: int, after: int) -> None:
-    assert look.wanted_mode(before) == after
+    assert modes.wanted_mode(before) == after
 
 
 def refused(path: Path, *safe: Path) -> str:
-    return str(look.look(str(path), [str(one) for one in safe])["objection"])
+    return str(modes.look(str(path), [str(one) for one in safe])["objection"])
 
 
 @pytest.fixture
-def script(tmp_path: Path) -> Path:
+def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A script that may be touched: but for /tmp, above it, where everybody may write."""
+    inside = modes.look.__globals__
+    writers = inside["writers"]
+    sticky = stat.S_IFDIR | stat.S_ISVTX
+    monkeypatch.setitem(inside, "writers", lambda facts: "" if facts.st_mode & sticky == sticky else writers(facts))
     path = put(tmp_path / "bin" / "job", days=0)
     path.chmod(0o644)
     return path
@@ -234,7 +241,7 @@ def test_what_is_no_plain_safe_file_is_refused(script: Path, tmp_path: Path) -> 
     assert "is no plain file" in refused(safe, tmp_path)
     assert "can't be looked at (No such file" in refused(safe / "gone", safe)
     assert "no absolute path in its plain form" in refused(Path("bin/job"), safe)
-    assert "no absolute path in its plain form" in str(look.look(f"{safe}/../bin/job", [str(safe)])["objection"])
+    assert "no absolute path in its plain form" in str(modes.look(f"{safe}/../bin/job", [str(safe)])["objection"])
 
 
 def test_link_out_of_the_safe_directories_is_refused(script: Path, tmp_path: Path) -> None:
@@ -275,3 +282,215 @@ def test_what_decides_who_may_log_in_is_refused(name: str, tmp_path: Path) -> No
     path = put(tmp_path / name, days=0)
 
     assert "decides who may log in" in refused(path, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["job\x1b[2J", "job\n", "job\u202egnp", "job\udcff"])
+def test_name_that_can_not_be_printed_is_refused_in_letters_that_can(name: str, tmp_path: Path) -> None:
+    said = refused(put(tmp_path / name, days=0), tmp_path)
+
+    assert "is a name with unprintable characters" in said
+    assert said.isprintable()
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / name)
+    assert refused(link, tmp_path) == said
+
+
+def test_chain_of_links_that_no_system_call_follows_is_refused(script: Path) -> None:
+    """Python's own resolution recurses into it."""
+    before = script
+    for number in range(1500):
+        after = script.parent / f"link{number}"
+        after.symlink_to(before)
+        before = after
+
+    assert "can't be looked at (Too many levels of symbolic links)" in refused(before, script.parent)
+
+
+def test_link_that_goes_while_it_is_resolved_is_refused(script: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(path: str) -> str:
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+    monkeypatch.setattr(os.path, "realpath", gone)
+
+    assert refused(script, script.parent) == f"{script} can't be looked at (Invalid argument)"
+
+
+def attribute(path: Path, name: str, value: bytes) -> None:
+    try:
+        os.setxattr(path, name, value)
+    except OSError as error:
+        pytest.skip(f"this file system takes no {name}: {error.strerror}")
+
+
+#: user::rw- user:1:rw- group::r-- mask::rw- other::r--
+ACL = struct.pack("<I", 2) + b"".join(
+    struct.pack("<HHI", tag, bits, who)
+    for tag, bits, who in ((1, 6, 2**32 - 1), (2, 6, 1), (4, 4, 2**32 - 1), (16, 6, 2**32 - 1), (32, 4, 2**32 - 1))
+)
+
+
+def test_file_with_capabilities_or_an_access_control_list_is_refused(script: Path) -> None:
+    attribute(script, "security.capability", struct.pack("<5I", 0x02000001, 1 << 7, 0, 0, 0))
+    assert "has capabilities" in refused(script, script.parent)
+
+    os.removexattr(script, "security.capability")
+    attribute(script, "system.posix_acl_access", ACL)
+    assert "has an access control list" in refused(script, script.parent)
+
+
+def test_folder_whose_access_control_list_lets_others_write_is_refused(script: Path) -> None:
+    attribute(script.parent, "system.posix_acl_access", ACL.replace(struct.pack("<HH", 1, 6), struct.pack("<HH", 1, 7)))
+
+    assert "where others by an access control list may write" in refused(script, script.parent)
+
+
+# Between look and change ------------------------------------------------------------------------
+
+
+def change(script: Path, seen: dict[str, Any]) -> dict[str, Any]:
+    """What `set` answers for what `look` saw, as the role asks for it."""
+    assert seen["objection"] == ""
+    answer = modes.main("set", str(script), seen["identity"], seen["mode"], seen["wanted"], str(script.parent))
+    assert isinstance(answer, dict)
+    return answer
+
+
+def seen(script: Path) -> dict[str, Any]:
+    answer = modes.main("look", str(script), str(script.parent))
+    assert isinstance(answer, dict)
+    return answer
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.fixture
+def secret(tmp_path: Path) -> Path:
+    """A file of the host that is not to be touched."""
+    path = put(tmp_path / "elsewhere" / "secret", days=0)
+    path.chmod(0o640)
+    return path
+
+
+def test_what_was_looked_at_is_changed_once_and_back(script: Path) -> None:
+    found = seen(script)
+
+    assert change(script, found) == {"changed": True, "objection": ""}
+    assert mode(script) == 0o755
+    undone = modes.main("set", str(script), found["identity"], "0755,0644", "0644", str(script.parent))
+    assert undone == {"changed": True, "objection": ""}
+    assert mode(script) == 0o644
+    again = modes.main("set", str(script), found["identity"], "0755,0644", "0644", str(script.parent))
+    assert again == {"changed": False, "objection": ""}
+
+
+def test_link_in_the_files_place_changes_nothing_of_its_target(script: Path, secret: Path) -> None:
+    found = seen(script)
+    script.unlink()
+    script.symlink_to(secret)
+
+    answer = change(script, found)
+
+    assert not answer["changed"]
+    assert "is under none of the safe directories" in answer["objection"]
+    assert mode(secret) == 0o640
+
+
+def test_link_that_comes_after_the_path_was_resolved_is_not_followed(
+    script: Path, secret: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = seen(script)
+    resolve = os.path.realpath
+
+    def swapping(path: str) -> str:
+        real = resolve(path)
+        script.unlink()
+        script.symlink_to(secret)
+        return real
+
+    monkeypatch.setattr(os.path, "realpath", swapping)
+
+    assert change(script, found) == {"changed": False, "objection": f"{script} is no plain file"}
+    assert mode(secret) == 0o640
+
+
+def test_link_that_comes_between_the_last_look_and_opening_is_not_followed(
+    script: Path, secret: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = seen(script)
+    look = os.stat
+
+    def swapping(path: Any, **how: Any) -> os.stat_result:
+        facts = look(path, **how)
+        if path == script.name and "dir_fd" in how and not script.is_symlink():
+            script.unlink()
+            script.symlink_to(secret)
+        return facts
+
+    monkeypatch.setattr(os, "stat", swapping)
+
+    answer = change(script, found)
+
+    assert answer == {
+        "changed": False,
+        "objection": f"the mode of {script} can't be set (Too many levels of symbolic links)",
+    }
+    assert mode(secret) == 0o640
+
+
+def test_folder_that_becomes_a_link_is_not_followed(
+    script: Path, secret: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = seen(script)
+    secret.rename(secret.with_name(script.name))
+    resolve = os.path.realpath
+
+    def swapping(path: str) -> str:
+        real = resolve(path)
+        script.parent.rename(script.parent.with_name("aside"))
+        script.parent.symlink_to(secret.parent)
+        return real
+
+    monkeypatch.setattr(os.path, "realpath", swapping)
+
+    answer = change(script, found)
+
+    assert answer == {"changed": False, "objection": f"the mode of {script} can't be set (Not a directory)"}
+    assert mode(secret.with_name(script.name)) == 0o640
+
+
+def test_link_that_comes_at_the_last_moment_gets_nothing(
+    script: Path, secret: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The mode is set on what is held open, wherever its name leads by then."""
+    found, aside, set_on = seen(script), script.with_name("aside"), os.fchmod
+
+    def swapping(handle: int, wanted: int) -> None:
+        script.rename(aside)
+        script.symlink_to(secret)
+        set_on(handle, wanted)
+
+    monkeypatch.setattr(os, "fchmod", swapping)
+
+    assert change(script, found) == {"changed": True, "objection": ""}
+    assert (mode(aside), mode(secret)) == (0o755, 0o640)
+
+
+def test_other_file_mode_or_names_than_looked_at_are_left_alone(script: Path) -> None:
+    found = seen(script)
+    other = put(script.with_name("other"), days=0)
+    other.chmod(0o644)
+
+    script.chmod(0o640)
+    assert "has another mode than when it was looked at (0640)" in change(script, found)["objection"]
+    script.chmod(0o644)
+    os.link(script, script.with_name("second"))
+    assert "has 2 names (hard links)" in change(script, found)["objection"]
+    other.replace(script)
+    assert "is another file than the one that was looked at" in change(script, found)["objection"]
+    script.unlink()
+    os.mkfifo(script)
+    assert change(script, found) == {"changed": False, "objection": f"{script} is no plain file"}
+    script.unlink()
+    assert "can't be set (No such file or directory)" in change(script, found)["objection"]
