@@ -6,11 +6,14 @@ import errno
 import fcntl
 import multiprocessing
 import os
+import resource
 import runpy
+import shutil
 import stat
 import struct
+import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -35,8 +38,15 @@ def put(path: Path, *, days: float, size: int = 4096) -> Path:
 
 def sweep(place: Any, *, delete: bool = False, days_later: float = 0, foreign: tuple[str, ...] = ()) -> dict[str, str]:
     """Name -> why it stays; empty: it may go. As if the folder's file system were short of room."""
-    devices = {os.stat(place.path).st_dev}
-    made = disk.Sweep(devices, set(foreign), time.time() + days_later * DAY)
+    made = sweeper(place, days_later=days_later, foreign=set(foreign))
+    return walked(made, place, delete=delete)
+
+
+def sweeper(place: Any, *, days_later: float = 0, foreign: Set[str] = frozenset(), **how: Any) -> Any:
+    return disk.Sweep({os.stat(place.path).st_dev}, set(foreign), time.time() + days_later * DAY, **how)
+
+
+def walked(made: Any, place: Any, *, delete: bool = False) -> dict[str, str]:
     return {os.path.relpath(found.path, place.path): found.why for found in made.walk(place, delete=delete)}
 
 
@@ -126,6 +136,121 @@ def test_temporary_files_that_are_marked_or_of_services_stay(tmp_path: Path) -> 
     place = disk.Place(str(tmp_path), "temporary", 10)
 
     assert sweep(place, days_later=99) == {"marked": "is marked to stay"}
+
+
+@contextmanager
+def few_descriptors(limit: int) -> Iterator[None]:
+    """As much as many a host gives a process."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def nested(root: Path, depth: int) -> None:
+    """Folders one in another, deeper than a path may be long."""
+    handle = os.open(root, os.O_RDONLY)
+    for _ in range(depth):
+        os.mkdir("deep", dir_fd=handle)
+        inner = os.open("deep", os.O_RDONLY, dir_fd=handle)
+        os.close(handle)
+        handle = inner
+    os.close(os.open("bottom.log.1", os.O_CREAT | os.O_WRONLY, dir_fd=handle))
+    os.close(handle)
+
+
+def test_nobody_stops_it_with_folders_one_in_another(tmp_path: Path) -> None:
+    heap = tmp_path / "heap"
+    heap.mkdir()
+    nested(heap, 1500)
+    put(tmp_path / "other.log.1", days=99)
+    try:
+        made = sweeper(logs(tmp_path))
+        with few_descriptors(128):
+            assert walked(made, logs(tmp_path), delete=True) == {"other.log.1": ""}
+        assert made.problems == [f"folders of {tmp_path} deeper than 32 are left out"]
+        assert not (tmp_path / "other.log.1").exists()
+    finally:
+        # pytest's own cleaning recurses.
+        subprocess.run(["rm", "-rf", str(heap)], check=True)
+
+
+def test_folders_down_to_the_limit_are_looked_into_and_descriptors_closed(tmp_path: Path) -> None:
+    path = put(tmp_path.joinpath(*["d"] * 32) / "a.log.1", days=99)
+    put(tmp_path.joinpath(*["d"] * 33) / "b.log.1", days=99)
+    open_before = os.listdir("/proc/self/fd")
+
+    made = sweeper(logs(tmp_path))
+
+    assert walked(made, logs(tmp_path)) == {os.path.relpath(path, tmp_path): ""}
+    left_in_the_middle = made.walk(logs(tmp_path), delete=False)
+    next(left_in_the_middle)
+    left_in_the_middle.close()
+    assert os.listdir("/proc/self/fd") == open_before
+
+
+def test_out_of_time_it_answers_what_it_found_and_says_so(tmp_path: Path) -> None:
+    for number in range(8):
+        put(tmp_path / f"a.log.{number}", days=99)
+    place, ticks = logs(tmp_path), iter(range(1000))
+    counting: list[bool] = []
+
+    made = sweeper(place, seconds=4.0, clock=lambda: next(ticks) if counting else 0.0)
+    counting.append(True)
+
+    assert 0 < len(walked(made, place, delete=True)) < 8
+    assert made.problems == [f"there was no time to look through all of {tmp_path}"]
+
+
+def test_without_time_to_find_out_what_is_open_nothing_goes(tmp_path: Path) -> None:
+    path = put(tmp_path / "a.log.1", days=99)
+    place = logs(tmp_path)
+    ticks = iter(range(10**9))
+
+    made = sweeper(place, seconds=0.5, clock=lambda: float(next(ticks)))
+
+    assert walked(made, place, delete=True) == {}
+    assert made.problems == ["there was no time to find out which files are open, so all stay"]
+    assert path.exists()
+
+
+def test_what_is_mounted_below_a_place_for_temporary_files_is_not_entered(tmp_path: Path) -> None:
+    """A build's root may have the homes mounted in it, of the same device."""
+    put(tmp_path / "root" / "home" / "thesis", days=0)
+    place = disk.Place(str(tmp_path), "temporary", 10)
+
+    made = sweeper(place, days_later=99, mounted=frozenset({str(tmp_path / "root" / "home"), str(tmp_path)}))
+
+    assert walked(made, place, delete=True) == {}
+    made = sweeper(logs(tmp_path), days_later=99, mounted=frozenset({str(tmp_path / "root" / "home")}))
+    assert walked(made, logs(tmp_path)) == {"root/home/thesis": LIVE}
+
+
+def test_lock_of_a_display_and_a_running_program_stay(tmp_path: Path) -> None:
+    put(tmp_path / ".X0-lock", days=0)
+    program = tmp_path / "program"
+    shutil.copy("/bin/sleep", program)
+    place = disk.Place(str(tmp_path), "temporary", 10)
+
+    with subprocess.Popen([program, "60"]) as running:
+        try:
+            found = sweep(place, days_later=99, delete=True)
+        finally:
+            running.kill()
+
+    assert found == {".X0-lock": "marks a display", "program": "is held open by a process"}
+
+
+def test_names_are_shown_in_letters_that_can_be_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(tmp_path / "a\x1b[2J\udcff\u202e.log.1", days=99)
+    monkeypatch.setitem(disk.answer.__globals__, "short", lambda places, known: {str(tmp_path): "is full"})
+
+    said = disk.answer("look", (logs(tmp_path),), [], time.time())
+
+    assert said["named"] == [rf"{tmp_path}/a\x1b[2J\udcff\u202e.log.1"]
+    assert said["short"] == [f"{tmp_path} is full"]
 
 
 def test_packages_go_unless_apt_is_at_work(tmp_path: Path) -> None:
