@@ -9,7 +9,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -32,8 +32,15 @@ class Stage:
         self._home, self._config = home, home / "ansible.cfg"
         self._config.touch()
 
-    def run(self, playbook: str, *, changed: bool | None = None, check: bool = False, **variables: object) -> str:
+    def run(self, playbook: str, *, changed: bool | None = None, **variables: object) -> str:
         """The message of the failure; empty if there was none. `changed`: whether it must have changed anything."""
+        return self._run(playbook, [], changed, variables)
+
+    def check(self, playbook: str, *, changed: bool, **variables: object) -> str:
+        """The same in check mode; `changed`: whether it must say that it would change something."""
+        return self._run(playbook, ["--check"], changed, variables)
+
+    def _run(self, playbook: str, options: Sequence[str], changed: bool | None, variables: Mapping[str, object]) -> str:
         given = {
             "healing_run_id": f"test-{Path(playbook).stem}",
             "healing_safe_directories": SAFE,
@@ -43,7 +50,7 @@ class Stage:
         ended = subprocess.run(
             [
                 *(sys.executable, "-m", "ansible.cli.playbook", f"--inventory={self.lab.inventory}", f"--limit={HOST}"),
-                *(["--check"] if check else []),
+                *options,
                 *(f"--extra-vars={json.dumps(given)}", str(ROOT / "playbooks" / f"{playbook}.yml")),
             ],
             env=self._environment(),
@@ -207,13 +214,13 @@ def test_file_system_mounted_noexec_is_refused(stage: Stage) -> None:
 def test_check_mode_tells_what_it_would_change_and_changes_nothing(stage: Stage) -> None:
     stage.shell("install -m 0644 /bin/true /opt/checked")
 
-    assert stage.run("fix_permissions/act", changed=True, check=True, fix_permissions_path="/opt/checked") == OK
+    assert stage.check("fix_permissions/act", changed=True, fix_permissions_path="/opt/checked") == OK
     assert stage.shell("stat -c %a /opt/checked") == "644"
     assert stage.run("fix_permissions/act", changed=True, fix_permissions_path="/opt/checked") == OK
-    assert stage.run("fix_permissions/rollback", changed=True, check=True, fix_permissions_path="/opt/checked") == OK
+    assert stage.check("fix_permissions/rollback", changed=True, fix_permissions_path="/opt/checked") == OK
     assert stage.shell("stat -c %a /opt/checked") == "755"
     assert stage.run("fix_permissions/act", changed=False, fix_permissions_path="/opt/checked") == OK
-    assert stage.run("fix_permissions/act", changed=False, check=True, fix_permissions_path="/opt/checked") == OK
+    assert stage.check("fix_permissions/act", changed=False, fix_permissions_path="/opt/checked") == OK
     assert stage.run("fix_permissions/rollback", changed=True, fix_permissions_path="/opt/checked") == OK
     assert stage.shell("stat -c %a /opt/checked") == "644"
 
