@@ -123,8 +123,13 @@ class Engine(Protocol):
     ) -> None:
         """Enqueue by id: the same id again is the same workflow.
 
-        `host` takes that host's only slot; `delay` seconds pass first, without holding a thread.
+        `host` takes that host's only slot of the workflow's queue; `delay` seconds pass first, without holding a
+        thread. Raises StoreUnavailable.
         """
+        ...
+
+    def alive(self, workflow_id: str) -> bool:
+        """Whether it waits, runs, or will be recovered. Raises StoreUnavailable."""
         ...
 
 
@@ -184,7 +189,11 @@ class Store(Protocol):
         *,
         origin: Origin = Origin.LOG,
     ) -> tuple[IncidentId, ...]:
-        """One transaction: join or open incidents (one an absorbing subject), keep evidence, move the cursor.
+        """One transaction: join or open incidents, keep evidence, move the cursor.
+
+        A signal joins the incident of its subject that knows its signature, else the one that is under way; a
+        settled one takes other words only when it has seen WORDINGS_MAX of them. A host that opened OPENED_MAX
+        incidents within an hour opens one more, `flood`, which is escalated at once and takes the rest.
 
         Returns the ids of incidents that were opened by this call.
         """
@@ -218,6 +227,13 @@ class Store(Protocol):
         actor: str = "healing-bot",
     ) -> bool:
         """Compare and set, with its event; False where the incident is in no expected state."""
+        ...
+
+    def join(self, incident_id: str, into: str, reason: str) -> bool:
+        """An incident under way becomes `joined`, and `into` goes on with its count, signatures and evidence.
+
+        False, and nothing is changed, where the one is not under way or the other does not absorb.
+        """
         ...
 
     def expire_quiet(self, before: datetime) -> int:
@@ -279,6 +295,10 @@ class Store(Protocol):
         data: Mapping[str, Any] | None = None,
     ) -> Event: ...
     def events(self, *, after: int = 0, incident_id: str | None = None, limit: int = 500) -> tuple[Event, ...]: ...
+    def newest(self) -> int:
+        """The ledger's last sequence number; 0 before the first line."""
+        ...
+
     def stop(self, *, actor: str, reason: str) -> None: ...
     def resume(self, *, actor: str, reason: str) -> None: ...
     def stopped(self) -> str | None:

@@ -44,7 +44,7 @@ class Signal:
 
 
 class IncidentState(StrEnum):
-    """Where an incident stands. The last five are ends, but `escalated` still absorbs repeats."""
+    """Where an incident stands. The last six are ends, but `escalated` and `noise` still absorb repeats."""
 
     #: Stored; its plan workflow starts next.
     OPEN = "open"
@@ -64,22 +64,42 @@ class IncidentState(StrEnum):
     NOISE = "noise"
     #: A person was told; repeats only raise its count.
     ESCALATED = "escalated"
+    #: The same trouble as another incident, which goes on with its evidence.
+    JOINED = "joined"
     #: Ended without an answer (approval lapsed, evidence too old) or closed by a person.
     EXPIRED = "expired"
 
 
-#: States in which the subject has an incident: a new signal joins instead of opening another.
-ABSORBING = frozenset(
+#: Its healing goes on: every signal of the subject joins as evidence. A subject has one such incident at most.
+UNDER_WAY = frozenset(
     {
         IncidentState.OPEN,
         IncidentState.PLANNING,
         IncidentState.PENDING_APPROVAL,
         IncidentState.HEALING,
         IncidentState.VERIFIED,
-        IncidentState.ESCALATED,
-        IncidentState.NOISE,
     }
 )
+
+#: It was answered: repeats of what it has seen only raise its count. Other words are other trouble, and open another
+#: incident, else an error that nothing helps would hide that the service died meanwhile.
+SETTLED = frozenset({IncidentState.ESCALATED, IncidentState.NOISE})
+
+#: A settled incident that has seen so many signatures takes whatever else its subject says, but for PID 1's word that
+#: the unit failed: a program that words each line anew must not open an incident a line.
+WORDINGS_MAX = 20
+
+#: Incidents that one host may open within an hour: a hostile one could invent a sick thing a line. PID 1's word that a
+#: unit failed always opens one; whoever can forge that is root already.
+OPENED_MAX = 60
+FLOOD = Subject(kind=SubjectKind.SIGNATURE, name="flood")
+FLOOD_REASON = (
+    f"opened {OPENED_MAX} incidents within an hour: whatever else it logs is counted here and not acted on, but for "
+    "units that systemd itself calls failed. A person must look at the host."
+)
+
+#: States in which a signal may join instead of opening another incident.
+ABSORBING = UNDER_WAY | SETTLED
 
 #: States in which nothing of the healing is under way any more.
 FINAL = frozenset(
@@ -88,6 +108,7 @@ FINAL = frozenset(
         IncidentState.ALREADY_WELL,
         IncidentState.NOISE,
         IncidentState.ESCALATED,
+        IncidentState.JOINED,
         IncidentState.EXPIRED,
     }
 )

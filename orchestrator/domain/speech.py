@@ -32,11 +32,15 @@ _HEADER = re.compile(
     r"""^(?:<\d{1,3}>)?
       (?:[A-Z][a-z]{2}[ ]{1,2}\d{1,2}[ ]\d\d:\d\d:\d\d[ ](?:[\w.-]{1,64}[ ])?)?   # classic syslog time and host
       (?:\[[ ]{0,8}\d{1,8}\.\d{1,9}\][ ])?
-      (?:(?:[\w./-]{1,64}|\([\w-]{1,32}\))\[\d{1,10}\]:?[ ]|(?:kernel|systemd|sudo|cron|CRON|logrotate|rsyslogd?):[ ])?
+      (?:(?:[\w./-]{1,64}|\([\w.-]{1,32}\))\[\d{1,10}\]:?[ ]|(?:kernel|systemd|sudo|cron|CRON|logrotate|rsyslogd?):[ ])?
       (?:\[[ ]{0,8}\d{1,8}\.\d{1,9}\][ ])?""",
     re.VERBOSE,
 )
-_QUOTED = r'(?:"(?:[^"\\]|\\.)*(?:"|$)|\'(?:[^\'\\]|\\.)*(?:\'|$))'
+_QUOTED = (
+    r'(?:"(?:[^"\\]|\\.)*(?:"|$)|\'(?:[^\'\\]|\\.)*(?:\'|$)'
+    r"|[\u201c\u2018][^\u201d\u2019]*(?:[\u201d\u2019]|$))"
+)
+_ESCAPED = re.compile(r'\\(["\\])')
 #: Fields whose value a client, a user or a mail chose.
 _FIELDS = (
     r"request|referr?er|host|user[-_ ]?agent|agent|query|search|cookie|subject|title|comment|feedback|review|body"
@@ -49,13 +53,25 @@ _FOREIGN = (
     (re.compile(r",\s(?:client|server):\s[^,]{0,256}"), " "),
     (re.compile(rf"(?i)\b(?:{_FIELDS})[\"']?\s{{0,2}}[=:]\s{{0,2}}{_QUOTED}"), "…"),
     (re.compile(rf"(?i)\b({_FIELDS})\s{{1,2}}{_QUOTED}"), r"\1 …"),
+    # logfmt leaves the quotes out where a value is one word.
+    (re.compile(rf"(?i)\b({_FIELDS})=[^\s\"',;]{{1,512}}"), r"\1=…"),
     (re.compile(r"(?i),\sreferr?er:\s\S{1,2048}"), " "),
     (re.compile(rf"\brequest:?\s{_METHODS}\s\S{{1,2048}}"), "request …"),
     # cron and sudo repeat the command that they run; whatever error words it holds are somebody's options.
     (re.compile(r"^(\(\S{1,64}\)\sCMD)\s\(.*"), r"\1 …"),
     (re.compile(r"\bCOMMAND=.*"), "COMMAND=…"),
+    # Rails and PostgreSQL repeat what was sent to them.
+    (re.compile(r"\bParameters: \{.*"), "Parameters: …"),
+    (re.compile(r"\b(LOG:\s.{0,80}?\b(?:statement|(?:parse|bind|execute) \S{1,64}):)\s.*"), r"\1 …"),
     # sshd and friends repeat what was typed as a name, and what a client says when it leaves.
-    (re.compile(r"(?i)\b((?:invalid|illegal|unknown|for)\suser)\s.{0,256}?\sfrom\s"), r"\1 … from "),
+    (re.compile(r"(?i)\b((?:invalid|illegal|unknown|for)\suser)\s.{0,256}\sfrom\s"), r"\1 … from "),
+    (
+        re.compile(
+            r"(?i)\b((?:invalid|illegal|authenticating|for|from)\suser)\s(?!…)"
+            r"(?:.{1,256}(?=\s\S{1,64}\sport\s\d)|[^\s(]{1,256})"
+        ),
+        r"\1 …",
+    ),
     (
         re.compile(r"(?i)\b(received\sdisconnect\sfrom\s\S{1,64}\s?(?:port\s\d+)?:\s?\d+:)\s.{0,512}"),
         r"\1 …",
@@ -101,10 +117,18 @@ def own_words(message: str) -> str:
     body = _body(message)
     if _ACCESS.match(body):
         return ""
+    body = _without_foreign(body)
+    # logfmt and JSON escape their quotes, and what stands inside may quote strangers once more.
+    while '\\"' in body:
+        body = _without_foreign(_ESCAPED.sub(r"\1", body))
+    # Several lines of one record are read as one.
+    return " ".join(body.split())
+
+
+def _without_foreign(body: str) -> str:
     for foreign, kept in _FOREIGN:
         body = foreign.sub(kept, body)
-    # logfmt and JSON escape their quotes; several lines of one record are read as one.
-    return " ".join(body.replace('\\"', '"').split())
+    return body
 
 
 def plain_path(path: str) -> str | None:

@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import exc
 
-from orchestrator.domain.ids import Cursor, IncidentId, Signature, new_incident_id
-from orchestrator.domain.incidents import ABSORBING, Incident, IncidentState, Origin, Signal, Subject
+from orchestrator.domain.ids import Cursor, IncidentId, Signature, id_at, new_incident_id
+from orchestrator.domain.incidents import (
+    ABSORBING,
+    FLOOD,
+    FLOOD_REASON,
+    OPENED_MAX,
+    SETTLED,
+    UNDER_WAY,
+    WORDINGS_MAX,
+    Incident,
+    IncidentState,
+    Origin,
+    Signal,
+    Subject,
+)
 from orchestrator.domain.records import LogRecord
 from orchestrator.ports import EVIDENCE_KEPT, SIGNATURES_KEPT
 from orchestrator.record import ledger, rows
@@ -38,18 +52,38 @@ class IncidentRecords(Records):
             groups.setdefault(signal.subject, []).append(signal)
         opened: list[IncidentId] = []
         with self._database.write() as connection:
-            for group in groups.values():
-                row = _absorbing(connection, host, group[0].subject)
-                if row is None:
-                    row = self._open(connection, host, group[0], origin)
-                    opened.append(row["id"])
-                _join(connection, row, group)
+            for subject, group in groups.items():
+                takers = _Takers(connection, host, subject)
+                joining: dict[IncidentId, list[Signal]] = {}
+                for signal in group:
+                    row = takers.of(signal) or self._of_flood(connection, host, signal, origin)
+                    if row is None:
+                        row = self._open(connection, host, signal, origin)
+                        opened.append(row["id"])
+                    elif row["id"] not in takers.rows and row["count"] == 0:
+                        opened.append(row["id"])
+                    takers.add(row)
+                    joining.setdefault(row["id"], []).append(signal)
+                for incident_id, joined in joining.items():
+                    _join(connection, takers.rows[incident_id], joined)
             if cursor is not None:
                 _advance(connection, host, source, cursor)
         return tuple(opened)
 
+    def _of_flood(self, connection: sa.Connection, host: str, signal: Signal, origin: Origin) -> rows.Row | None:
+        """The host's flood, where it is in one and the signal is no exception; opened at the first need."""
+        if origin is not Origin.LOG or signal.record.unit_failure:
+            return None
+        # Ids sort by the time of opening.
+        oldest = id_at(self._clock() - timedelta(hours=1))
+        lately = sa.select(sa.func.count()).where(INCIDENT.c.host == host, INCIDENT.c.id >= oldest)
+        if connection.execute(lately).scalar_one() < OPENED_MAX:
+            return None
+        known = _Takers(connection, host, FLOOD).rows
+        return next(iter(known.values()), None) or self._open(connection, host, replace(signal, subject=FLOOD), origin)
+
     def _open(self, connection: sa.Connection, host: str, first: Signal, origin: Origin) -> rows.Row:
-        now = self._clock()
+        now, flood = self._clock(), first.subject == FLOOD
         values: dict[str, Any] = {
             "id": new_incident_id(now),
             "host": host,
@@ -58,13 +92,13 @@ class IncidentRecords(Records):
             "signature": first.signature,
             "template": rows.clean(first.template),
             "severity": int(first.severity),
-            "state": IncidentState.OPEN.value,
+            "state": (IncidentState.ESCALATED if flood else IncidentState.OPEN).value,
             "origin": origin.value,
             "first_seen": first.record.time,
             "last_seen": first.record.time,
             "count": 0,
             "age_at_detection": first.age,
-            "reason": "",
+            "reason": FLOOD_REASON if flood else "",
         }
         connection.execute(INCIDENT.insert().values(values))
         ledger.write(
@@ -176,11 +210,27 @@ class IncidentRecords(Records):
         )
         return True
 
+    def join(self, incident_id: str, into: str, reason: str) -> bool:
+        """See ports.Store."""
+        with self._database.write() as connection:
+            query = sa.select(INCIDENT).where(INCIDENT.c.id == into, INCIDENT.c.state.in_(sorted(ABSORBING)))
+            taker = connection.execute(query).mappings().first()
+            given = connection.execute(sa.select(INCIDENT).where(INCIDENT.c.id == incident_id)).mappings().first()
+            if taker is None or given is None or incident_id == into:
+                return False
+            if not self._move(connection, incident_id, IncidentState.JOINED, reason, sorted(UNDER_WAY)):
+                return False
+            _hand_over(connection, given, taker)
+            return True
+
     def expire_quiet(self, before: datetime) -> int:
         """See ports.Store."""
-        quiet = (IncidentState.ESCALATED, IncidentState.NOISE)
+        quiet = sorted(SETTLED)
         query = sa.select(INCIDENT.c.id).where(
-            INCIDENT.c.state.in_([state.value for state in quiet]), INCIDENT.c.last_seen < before
+            INCIDENT.c.state.in_([state.value for state in quiet]),
+            INCIDENT.c.last_seen < before,
+            # A client may report an old error: what was just answered is not quiet for that.
+            INCIDENT.c.id < id_at(before),
         )
         with self._database.read() as connection:
             found = connection.execute(query).scalars().all()
@@ -192,19 +242,56 @@ class IncidentRecords(Records):
             return sum(self._move(connection, one, IncidentState.EXPIRED, text, quiet) for one in still)
 
 
-def _absorbing(connection: sa.Connection, host: str, subject: Subject) -> rows.Row | None:
-    return (
-        connection.execute(
-            sa.select(INCIDENT).where(
-                INCIDENT.c.host == host,
-                INCIDENT.c.subject_kind == subject.kind.value,
-                INCIDENT.c.subject_name == rows.clean(subject.name),
-                INCIDENT.c.state.in_(sorted(ABSORBING)),
-            )
+class _Takers:
+    """The incidents of one subject that may take its signals."""
+
+    def __init__(self, connection: sa.Connection, host: str, subject: Subject) -> None:
+        query = sa.select(INCIDENT).where(
+            INCIDENT.c.host == host,
+            INCIDENT.c.subject_kind == subject.kind.value,
+            INCIDENT.c.subject_name == rows.clean(subject.name),
+            INCIDENT.c.state.in_(sorted(ABSORBING)),
         )
-        .mappings()
-        .first()
+        self.rows: dict[str, rows.Row] = {row["id"]: row for row in connection.execute(query).mappings()}
+        known = sa.select(SIGNATURE).where(SIGNATURE.c.incident_id.in_(list(self.rows)))
+        self._known: dict[str, set[str]] = {one: set() for one in self.rows}
+        for row in connection.execute(known).mappings():
+            self._known[row["incident_id"]].add(row["signature"])
+
+    def add(self, row: rows.Row) -> None:
+        """One that was just opened."""
+        self.rows.setdefault(row["id"], row)
+        self._known.setdefault(row["id"], set())
+
+    def of(self, signal: Signal) -> rows.Row | None:
+        """Who takes the signal: who knows it (a healing first), else the healing, else who has seen too much."""
+        going = [one for one, row in self.rows.items() if row["state"] in UNDER_WAY]
+        settled = [one for one in self.rows if one not in going]
+        knowing = [one for one in (*going, *settled) if signal.signature in self._known[one]]
+        full = [one for one in settled if len(self._known[one]) >= WORDINGS_MAX and not signal.record.unit_failure]
+        for one in (*knowing, *going, *full):
+            self._known[one].add(signal.signature)
+            return self.rows[one]
+        return None
+
+
+def _hand_over(connection: sa.Connection, given: rows.Row, taker: rows.Row) -> None:
+    """Count, times, signatures and evidence of one incident go to another."""
+    connection.execute(
+        INCIDENT.update()
+        .where(INCIDENT.c.id == taker["id"])
+        .values(
+            count=taker["count"] + given["count"],
+            first_seen=min(taker["first_seen"], given["first_seen"]),
+            last_seen=max(taker["last_seen"], given["last_seen"]),
+            severity=max(taker["severity"], given["severity"]),
+        )
     )
+    query = sa.select(SIGNATURE.c.signature).where(SIGNATURE.c.incident_id == given["id"])
+    _know(connection, taker["id"], list(connection.execute(query).scalars()))
+    evidence = EVIDENCE.update().where(EVIDENCE.c.incident_id == given["id"])
+    connection.execute(evidence.values(incident_id=taker["id"]))
+    _prune(connection, taker["id"])
 
 
 def _join(connection: sa.Connection, row: rows.Row, group: Sequence[Signal]) -> None:
@@ -219,13 +306,17 @@ def _join(connection: sa.Connection, row: rows.Row, group: Sequence[Signal]) -> 
             severity=max(row["severity"], *(int(signal.severity) for signal in group)),
         )
     )
-    query = sa.select(SIGNATURE.c.signature).where(SIGNATURE.c.incident_id == row["id"])
+    _know(connection, row["id"], [signal.signature for signal in group])
+    _keep(connection, row["id"], [signal.record for signal in group])
+
+
+def _know(connection: sa.Connection, incident_id: str, signatures: Sequence[str]) -> None:
+    query = sa.select(SIGNATURE.c.signature).where(SIGNATURE.c.incident_id == incident_id)
     known = set(connection.execute(query).scalars())
-    fresh = [name for name in dict.fromkeys(signal.signature for signal in group) if name not in known]
+    fresh = [name for name in dict.fromkeys(signatures) if name not in known]
     fresh = fresh[: max(0, SIGNATURES_KEPT - len(known))]
     if fresh:
-        connection.execute(SIGNATURE.insert(), [{"incident_id": row["id"], "signature": name} for name in fresh])
-    _keep(connection, row["id"], [signal.record for signal in group])
+        connection.execute(SIGNATURE.insert(), [{"incident_id": incident_id, "signature": name} for name in fresh])
 
 
 def _keep(connection: sa.Connection, incident_id: str, records: Sequence[LogRecord]) -> None:
@@ -233,6 +324,10 @@ def _keep(connection: sa.Connection, incident_id: str, records: Sequence[LogReco
     if len(records) > EVIDENCE_KEPT + 1:
         records = [records[0], *records[-EVIDENCE_KEPT:]]
     connection.execute(EVIDENCE.insert(), [rows.evidence(incident_id, record) for record in records])
+    _prune(connection, incident_id)
+
+
+def _prune(connection: sa.Connection, incident_id: str) -> None:
     of_it = EVIDENCE.c.incident_id == incident_id
     newest = sa.select(EVIDENCE.c.seq).where(of_it).order_by(EVIDENCE.c.seq.desc())
     oldest_kept = connection.execute(newest.offset(EVIDENCE_KEPT - 1).limit(1)).scalar()

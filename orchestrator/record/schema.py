@@ -11,7 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from orchestrator.domain.incidents import ABSORBING
+from orchestrator.domain.incidents import UNDER_WAY
 
 #: Raise it with every change of a table; a store of a newer version is refused before it is touched.
 VERSION = 1
@@ -77,17 +77,18 @@ INCIDENT = _table(
     _text("reason"),
     sqlite_autoincrement=True,
 )
-_ABSORBS = INCIDENT.c.state.in_(sorted(ABSORBING))
+_UNDER_WAY = INCIDENT.c.state.in_(sorted(UNDER_WAY))
 sa.Index(
-    "one_absorbing_incident",
+    "one_incident_under_way",
     INCIDENT.c.host,
     INCIDENT.c.subject_kind,
     INCIDENT.c.subject_name,
     unique=True,
-    sqlite_where=_ABSORBS,
-    postgresql_where=_ABSORBS,
+    sqlite_where=_UNDER_WAY,
+    postgresql_where=_UNDER_WAY,
 )
 sa.Index("incident_by_state", INCIDENT.c.state, INCIDENT.c.seq)
+sa.Index("incident_of_subject", INCIDENT.c.host, INCIDENT.c.subject_kind, INCIDENT.c.subject_name)
 
 SIGNATURE = _table("incident_signature", _of_incident(primary_key=True), _text("signature", primary_key=True))
 
@@ -128,6 +129,7 @@ VERDICT = _table(
     _text("outcome"),
     _text("rule"),
     _text("reason"),
+    _text("digest"),
     sa.Column("facts", sa.JSON, nullable=False),
 )
 

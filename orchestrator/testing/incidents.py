@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
-from orchestrator.domain.ids import Cursor, IncidentId, Signature, new_incident_id
-from orchestrator.domain.incidents import ABSORBING, Incident, IncidentState, Origin, Signal
+from orchestrator.domain.ids import Cursor, IncidentId, Signature, id_at, new_incident_id
+from orchestrator.domain.incidents import (
+    ABSORBING,
+    FLOOD,
+    FLOOD_REASON,
+    OPENED_MAX,
+    SETTLED,
+    UNDER_WAY,
+    WORDINGS_MAX,
+    Incident,
+    IncidentState,
+    Origin,
+    Signal,
+)
 from orchestrator.domain.records import LogRecord
 from orchestrator.ports import EVIDENCE_KEPT, SIGNATURES_KEPT
 from orchestrator.testing.ledger import US, MemoryLedger
@@ -19,6 +31,7 @@ class MemoryIncidents(MemoryLedger):
     def __init__(self, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         super().__init__(clock=clock)
         self._incidents: dict[str, Incident] = {}
+        self._opened: dict[str, datetime] = {}
         self._evidence: dict[str, list[LogRecord]] = {}
         self._signatures: dict[str, list[Signature]] = {}
         self._cursors: dict[tuple[str, str], Cursor] = {}
@@ -37,18 +50,29 @@ class MemoryIncidents(MemoryLedger):
             for signal in signals:
                 found = self._absorbing(host, signal)
                 if found is None:
-                    found = self._open(host, signal, origin)
+                    flooding = self._flooding(host, signal, origin)
+                    given = replace(signal, subject=FLOOD) if flooding else signal
+                    found = self._absorbing(host, given) if flooding else None
+                if found is None:
+                    found = self._open(host, given, origin)
                     opened.append(found.id)
                 self._join(found, signal)
             if cursor is not None:
                 self._cursors[host, source] = cursor
         return tuple(opened)
 
+    def _flooding(self, host: str, signal: Signal, origin: Origin) -> bool:
+        oldest = id_at(self._clock() - timedelta(hours=1))
+        lately = [one for one in self._incidents.values() if one.host == host and one.id >= oldest]
+        return origin is Origin.LOG and not signal.record.unit_failure and len(lately) >= OPENED_MAX
+
     def _absorbing(self, host: str, signal: Signal) -> Incident | None:
-        for one in self._incidents.values():
-            if (one.host, one.subject) == (host, signal.subject) and one.state in ABSORBING:
-                return one
-        return None
+        of_it = [one for one in self._incidents.values() if (one.host, one.subject) == (host, signal.subject)]
+        going = [one for one in of_it if one.state in UNDER_WAY]
+        settled = [one for one in of_it if one.state in SETTLED]
+        knowing = [one for one in (*going, *settled) if signal.signature in self._signatures[one.id]]
+        full = [one for one in settled if len(self._signatures[one.id]) >= WORDINGS_MAX or one.subject == FLOOD]
+        return next(iter((*knowing, *going, *(() if signal.record.unit_failure else full))), None)
 
     def _open(self, host: str, signal: Signal, origin: Origin) -> Incident:
         made = Incident(
@@ -58,7 +82,8 @@ class MemoryIncidents(MemoryLedger):
             signature=signal.signature,
             template=signal.template,
             severity=signal.severity,
-            state=IncidentState.OPEN,
+            state=IncidentState.ESCALATED if signal.subject == FLOOD else IncidentState.OPEN,
+            reason=FLOOD_REASON if signal.subject == FLOOD else "",
             origin=origin,
             first_seen=signal.record.time,
             last_seen=signal.record.time,
@@ -66,6 +91,7 @@ class MemoryIncidents(MemoryLedger):
             age_at_detection=signal.age,
         )
         self._incidents[made.id] = made
+        self._opened[made.id] = self._clock()
         self._evidence[made.id], self._signatures[made.id] = [], []
         text = f"{signal.subject.name}: {signal.record.message[:200]}"
         self.append("incident.opened", incident_id=made.id, host=host, text=text)
@@ -142,14 +168,36 @@ class MemoryIncidents(MemoryLedger):
         return True
 
     def _taken(self, incident: Incident, to: IncidentState) -> bool:
-        return to in ABSORBING and any(
+        return to in UNDER_WAY and any(
             (one.host, one.subject) == (incident.host, incident.subject)
-            and one.state in ABSORBING
+            and one.state in UNDER_WAY
             and one.id != incident.id
             for one in self._incidents.values()
         )
 
+    def join(self, incident_id: str, into: str, reason: str) -> bool:
+        with self._lock:
+            given, taker = self._incidents.get(incident_id), self._incidents.get(into)
+            if given is None or taker is None or incident_id == into or taker.state not in ABSORBING:
+                return False
+            if not self.move(incident_id, IncidentState.JOINED, reason, expected=sorted(UNDER_WAY)):
+                return False
+            self._incidents[into] = replace(
+                taker,
+                count=taker.count + given.count,
+                first_seen=min(taker.first_seen, given.first_seen),
+                last_seen=max(taker.last_seen, given.last_seen),
+                severity=max(taker.severity, given.severity),
+            )
+            fresh = [name for name in self._signatures[incident_id] if name not in self._signatures[into]]
+            self._signatures[into] = [*self._signatures[into], *fresh][:SIGNATURES_KEPT]
+            self._evidence[into] += self._evidence.pop(incident_id)
+            del self._evidence[into][1:-EVIDENCE_KEPT]
+        return True
+
     def expire_quiet(self, before: datetime) -> int:
-        quiet = (IncidentState.ESCALATED, IncidentState.NOISE)
-        found = [one.id for one in self.incidents(states=quiet, limit=10**9) if one.last_seen < before]
+        quiet = sorted(SETTLED)
+        found = [
+            one.id for one in self.incidents(states=quiet, limit=10**9) if one.last_seen < before > self._opened[one.id]
+        ]
         return sum(self.move(one, IncidentState.EXPIRED, "not seen any more", expected=quiet) for one in found)

@@ -12,7 +12,19 @@ import pytest
 from orchestrator.domain.actions import Decision
 from orchestrator.domain.hosts import Connection, Host
 from orchestrator.domain.ids import Cursor, IncidentId, RunId, Signature
-from orchestrator.domain.incidents import ABSORBING, IncidentState, Origin, Signal, Subject, SubjectKind
+from orchestrator.domain.incidents import (
+    ABSORBING,
+    FLOOD,
+    OPENED_MAX,
+    SETTLED,
+    UNDER_WAY,
+    WORDINGS_MAX,
+    IncidentState,
+    Origin,
+    Signal,
+    Subject,
+    SubjectKind,
+)
 from orchestrator.domain.records import LogRecord, Severity
 from orchestrator.domain.runs import PlaybookJob, PlaybookResult, RunKind, RunStatus
 from orchestrator.domain.verdicts import Answer, Approval, Facts, Outcome, PathFacts, UnitFacts, Verdict
@@ -197,6 +209,92 @@ def test_after_the_end_a_repeat_opens_a_new_incident(store: Store, state: Incide
     assert store.absorb("web1", "journal", [signal()], None) != ()
 
 
+@pytest.mark.parametrize("state", sorted(UNDER_WAY))
+def test_a_healing_takes_whatever_its_subject_says(store: Store, state: IncidentState) -> None:
+    incident = opened(store)
+    if state is not IncidentState.OPEN:
+        assert store.move(incident, state, "so", expected=[IncidentState.OPEN])
+
+    assert store.absorb("web1", "journal", [signal(name="other")], None) == ()
+    assert store.signatures(incident) == {"sig-1", "other"}
+
+
+@pytest.mark.parametrize("state", sorted(SETTLED))
+def test_other_words_of_a_settled_subject_are_other_trouble(store: Store, state: IncidentState) -> None:
+    """An error that nothing helps must not hide that the service died meanwhile."""
+    settled = opened(store)
+    assert store.move(settled, state, "so", expected=[IncidentState.OPEN])
+
+    (crash,) = store.absorb("web1", "journal", [signal(name="crash"), signal()], None)
+
+    assert store.signatures(crash) == {"crash"}
+    assert [one.count for one in store.incidents()] == [1, 2]
+    assert store.absorb("web1", "journal", [signal(name="crash"), signal()], None) == ()
+    assert [one.count for one in store.incidents()] == [2, 3]
+
+
+@pytest.mark.parametrize("failure", [True, False])
+def test_a_subject_that_words_each_line_anew_opens_no_incident_a_line(store: Store, *, failure: bool) -> None:
+    for number in range(WORDINGS_MAX):
+        store.absorb("web1", "journal", [signal(name=f"wording-{number}")], None)
+        for incident in store.incidents(states=[IncidentState.OPEN]):
+            store.move(incident.id, IncidentState.ESCALATED, "so", expected=[IncidentState.OPEN])
+    first = store.incidents()[-1]
+    for one in store.incidents(states=[IncidentState.ESCALATED])[:-1]:
+        store.move(one.id, IncidentState.OPEN, "again", expected=[IncidentState.ESCALATED])
+        assert store.join(one.id, first.id, "the same")
+
+    new = signal(name="never heard")
+    new = replace(new, record=replace(new.record, unit_failure=failure))
+
+    assert (store.absorb("web1", "journal", [new], None) == ()) is not failure
+
+
+def test_a_host_that_invents_sick_things_ends_in_one_flood(store: Store) -> None:
+    for number in range(OPENED_MAX):
+        store.absorb("web1", "journal", [signal(unit=f"u{number}.service")], None)
+
+    (flood,) = store.absorb("web1", "journal", [signal(unit="one-more.service")], None)
+    assert store.absorb("web1", "journal", [signal(unit=f"v{number}.service") for number in range(9)], None) == ()
+
+    found = store.incident(flood)
+    assert found is not None
+    assert (found.subject, found.state, found.count) == (FLOOD, IncidentState.ESCALATED, 10)
+    assert str(OPENED_MAX) in found.reason
+    assert len(store.incidents(limit=1000)) == OPENED_MAX + 1
+    assert opened(store, host="web2") != flood
+    failed = replace(signal(unit="db.service"), record=replace(signal().record, unit_failure=True))
+    assert store.absorb("web1", "journal", [failed], None) != ()
+    assert opened(store, unit="asked.service", origin=Origin.TRIGGER) != flood
+
+
+def test_joining_hands_over_count_signatures_and_evidence(store: Store) -> None:
+    taker = opened(store, unit="a.service")
+    (given,) = store.absorb("web1", "journal", [signal("b", unit="b.service", name="other")] * 2, None)
+
+    assert store.join(given, taker, "the same trouble")
+
+    found, gone = store.incident(taker), store.incident(given)
+    assert found is not None
+    assert gone is not None
+    assert (found.count, found.state) == (3, IncidentState.OPEN)
+    assert (gone.state, gone.reason) == (IncidentState.JOINED, "the same trouble")
+    assert store.signatures(taker) == {"sig-1", "other"}
+    assert [record.message for record in store.evidence(taker)][-2:] == ["b", "b"]
+    assert store.evidence(given) == ()
+    assert store.events(incident_id=given)[-1].kind == "incident.joined"
+
+
+def test_only_what_is_under_way_joins_and_only_what_absorbs_takes(store: Store) -> None:
+    one, over = opened(store, unit="a.service"), opened(store, unit="b.service")
+    store.move(over, IncidentState.HEALED, "well", expected=[IncidentState.OPEN])
+
+    assert not store.join(one, over, "no")
+    assert not store.join(over, one, "no")
+    assert not store.join(one, one, "no")
+    assert not store.join(one, "inc-none", "no")
+
+
 def test_a_flood_is_counted_and_the_first_and_newest_records_are_kept(store: Store) -> None:
     (incident,) = store.absorb("web1", "journal", [signal("first")], None)
     for start in (0, 400):
@@ -227,6 +325,13 @@ def test_a_cursor_is_kept_by_host_and_source(store: Store) -> None:
     assert store.cursor("web2", "journal") is None
 
 
+def test_the_ledger_tells_its_last_line(store: Store) -> None:
+    assert store.newest() == 0
+    opened(store)
+
+    assert store.newest() == store.events()[-1].seq
+
+
 def test_move_is_compare_and_set_with_its_event(store: Store) -> None:
     incident = opened(store)
 
@@ -246,7 +351,7 @@ def test_an_ended_incident_does_not_come_back_beside_its_successor(store: Store)
     store.move(old, IncidentState.EXPIRED, "over", expected=[IncidentState.OPEN])
     opened(store)
 
-    assert not store.move(old, IncidentState.ESCALATED, "again", expected=[IncidentState.EXPIRED])
+    assert not store.move(old, IncidentState.HEALING, "again", expected=[IncidentState.EXPIRED])
     assert store.incident(old) == replace(store.incident(old) or pytest.fail("gone"), state=IncidentState.EXPIRED)
     assert kinds(store, old) == ["incident.opened", "incident.expired"]
 
