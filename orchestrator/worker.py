@@ -20,7 +20,6 @@ from orchestrator.domain.hosts import Host
 from orchestrator.domain.ids import Cursor
 from orchestrator.domain.incidents import ABSORBING, SETTLED, Incident, IncidentState, Origin, Signal
 from orchestrator.domain.records import LogRecord, Severity
-from orchestrator.domain.runs import RunStatus
 from orchestrator.domain.verdicts import Answer
 from orchestrator.errors import HealingError, InventoryError
 from orchestrator.healing import Healing, Rooms
@@ -222,9 +221,8 @@ class Worker:
 
     def round(self) -> None:
         """Open slots of runs that are over, read a changed inventory, tell of incidents whose workflow is gone."""
-        for run in self._rooms.store.runs(limit=200):
-            if run.slot_shut and run.status is not RunStatus.RUNNING:
-                self._settle(run.id)
+        for run in self._rooms.store.shut_runs():
+            self._settle(run.id)
         self._rounds += 1
         if self._rounds % ROUNDS_TO_LOST == 0:
             self._find_lost()

@@ -51,7 +51,7 @@ class IncidentRecords(Records):
         for signal in signals:
             groups.setdefault(signal.subject, []).append(signal)
         opened: list[IncidentId] = []
-        with self._database.write() as connection:
+        with self._database.write(last=True) as connection:
             for subject, group in groups.items():
                 takers = _Takers(connection, host, subject)
                 joining: dict[IncidentId, list[Signal]] = {}
