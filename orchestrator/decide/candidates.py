@@ -102,14 +102,15 @@ def is_service(name: str) -> bool:
 
 
 def captures(action: Action, name: str, words: str) -> Iterator[str]:
-    """What the action's own patterns capture for a parameter in these words; patterns that don't hold give none."""
+    """What the action's own patterns capture or mean for a parameter; patterns that don't hold give none."""
     for pattern in action.patterns:
-        if f"(?P<{name}>" not in pattern.match or not holds(pattern.match, pattern.unless, words):
+        known = pattern.values.get(name, ())
+        names_it = f"(?P<{name}>" in pattern.match
+        if not (known or names_it) or not holds(pattern.match, pattern.unless, words):
             continue
         match = compiled(pattern.match).search(words)
-        value = match.group(name) if match else None
-        if value:
-            yield value
+        value = match.group(name) if match and names_it else None
+        yield from (value,) if value else known
 
 
 def holds(match: str, unless: str | None, words: str) -> bool:

@@ -27,13 +27,16 @@ _ACCESS = re.compile(
       | ^method={_METHODS}\b""",
     re.VERBOSE,
 )
-#: `host prog[pid]: `, `systemd[1]: `, `kernel: [ 12.3] `: who speaks; told by the record's unit already.
+#: `<3>`, the time, the host, `prog[pid]: `, `kernel: [ 12.3] `: who speaks; told by the record's unit already.
+#: A host stands only before a tag of a program; after a time without one the program's own words begin.
+_TAG = r"(?:(?:[\w./-]{1,64}|\([\w-]{1,32}\))\[\d{1,10}\]:?|(?:kernel|systemd|sudo|cron|CRON|logrotate|rsyslogd?|init):)"
+_UPTIME = r"(?:\[[ ]{0,8}\d{1,8}\.\d{1,9}\][ ])?"
 _HEADER = re.compile(
-    r"""^(?:<\d{1,3}>)?
-      (?:[A-Z][a-z]{2}[ ]{1,2}\d{1,2}[ ]\d\d:\d\d:\d\d[ ](?:[\w.-]{1,64}[ ])?)?   # classic syslog time and host
-      (?:\[[ ]{0,8}\d{1,8}\.\d{1,9}\][ ])?
-      (?:(?:[\w./-]{1,64}|\([\w-]{1,32}\))\[\d{1,10}\]:?[ ]|(?:kernel|systemd|sudo|cron|CRON|logrotate|rsyslogd?):[ ])?
-      (?:\[[ ]{0,8}\d{1,8}\.\d{1,9}\][ ])?""",
+    rf"""^(?:<\d{{1,3}}>)?
+      (?:[A-Z][a-z]{{2}}[ ]{{1,2}}\d{{1,2}}[ ]\d\d:\d\d:\d\d[ ]{{1,2}}(?:[\w.-]{{1,64}}[ ]{{1,2}})?  # classic syslog
+        | \w{{1,10}}\.?[ ]{{1,2}}\d{{1,2}}[ ]\d\d:\d\d:\d\d[ ]{{1,2}}[\w.-]{{1,64}}[ ]{{1,2}}(?={_TAG}[ ])   # in other tongues
+        | \d{{4}}-\d\d-\d\d[T ]\d\d:\d\d:\d\d\S{{0,16}}[ ][\w.-]{{1,64}}[ ](?={_TAG}[ ]))?          # RFC 5424's time
+      {_UPTIME}(?:{_TAG}[ ]{{1,2}})?{_UPTIME}""",
     re.VERBOSE,
 )
 _QUOTED = r'(?:"(?:[^"\\]|\\.)*(?:"|$)|\'(?:[^\'\\]|\\.)*(?:\'|$))'
@@ -74,10 +77,11 @@ _LINE_NUMBER = re.compile(r"(?::\d{1,7}){1,2}$")
 
 def is_request(message: str) -> bool:
     """Whether the line only says what a client asked for."""
-    return _ACCESS.match(_body(message)) is not None
+    return _ACCESS.match(body(message)) is not None
 
 
-def _body(message: str) -> str:
+def body(message: str) -> str:
+    """What follows the syslog header, as far as it is looked at."""
     head = message[:LOOKED_AT]
     found = _HEADER.match(head)
     return head[found.end() :] if found else head
@@ -88,13 +92,13 @@ def own_words(message: str) -> str:
 
     Empty for a line that only says what a client asked for.
     """
-    body = _body(message)
-    if _ACCESS.match(body):
+    words = body(message)
+    if _ACCESS.match(words):
         return ""
     for foreign, kept in _FOREIGN:
-        body = foreign.sub(kept, body)
+        words = foreign.sub(kept, words)
     # logfmt and JSON escape their quotes; several lines of one record are read as one.
-    return " ".join(body.replace('\\"', '"').split())
+    return " ".join(words.replace('\\"', '"').split())
 
 
 def plain_path(path: str) -> str | None:
