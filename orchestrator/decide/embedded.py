@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from orchestrator.decide.candidates import as_unit, compiled, holds, is_service, short_unit
-from orchestrator.decide.rules import Knowledge, Says, knowledge
+from orchestrator.decide.rules import Knowledge, Rule, Says, knowledge
 from orchestrator.domain.actions import ESCALATE, NONE, Action, Candidate, Decision, ParameterSource, Pattern
 from orchestrator.domain.levels import informs, stated
 from orchestrator.domain.records import LogRecord, Severity
@@ -102,10 +102,8 @@ def _read(record: LogRecord, case: Case) -> _Opinion:
     effect = known.is_effect(lowered)
     for_person = _Weight.PERSON_BY_EFFECT if effect else _Weight.PERSON_BY_CAUSE
     rule = known.first(lowered, stem)
-    if rule is not None and rule.says is Says.HARMLESS:
-        return _quiet(_Weight.HARMLESS, rule.reason)
     if rule is not None:
-        return _escalate(for_person, rule.reason)
+        return _by_rule(rule, for_person)
     weight = _Weight.ACTION_BY_EFFECT if effect else _Weight.ACTION_BY_CAUSE
     fitting = _fitting(record, case, words, weight, known)
     if fitting is not None:
@@ -113,7 +111,13 @@ def _read(record: LogRecord, case: Case) -> _Opinion:
     if informs(message) and not effect and not known.trouble.search(lowered):
         return _quiet(_Weight.HARMLESS, "The program itself calls the line information, and it tells of no failure.")
     rule = known.otherwise(lowered, stem)
-    return _escalate(for_person, rule.reason) if rule is not None else _unknown(record, effect)
+    return _by_rule(rule, for_person) if rule is not None else _unknown(record, effect)
+
+
+def _by_rule(rule: Rule, for_person: _Weight) -> _Opinion:
+    if rule.says is Says.HARMLESS:
+        return _quiet(_Weight.HARMLESS, rule.reason)
+    return _escalate(for_person, rule.reason)
 
 
 _REQUEST = "The line only repeats what somebody asked for or typed; nothing failed."
