@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from orchestrator.domain.actions import Action, Candidate, Parameter, ParameterSource
 from orchestrator.domain.records import LogRecord
-from orchestrator.domain.speech import named_paths, own_words, plain_path
+from orchestrator.domain.speech import named_paths, own_words, said_path
 
 #: Values that one parameter may offer; more is a listing, not a finding.
 VALUES_MAX = 8
@@ -70,7 +70,7 @@ def _offered(
     if parameter.source == ParameterSource.PATH:
         for words in reversed(said):
             unique.update(dict.fromkeys(named_paths(words)))
-        normal = (plain_path(value) for value in unique)
+        normal = (said_path(value) for value in unique)
         yield from dict.fromkeys(value for value in normal if value)
         return
     if parameter.source == ParameterSource.UNIT:

@@ -18,7 +18,7 @@ from orchestrator.decide.rules import Knowledge, Rule, Says, knowledge
 from orchestrator.domain.actions import ESCALATE, NONE, Action, Candidate, Decision, ParameterSource, Pattern
 from orchestrator.domain.levels import informs, stated
 from orchestrator.domain.records import LogRecord, Severity
-from orchestrator.domain.speech import LOOKED_AT, body, is_request, own_words
+from orchestrator.domain.speech import LOOKED_AT, body, is_request, own_words, said_path
 from orchestrator.ports import Case
 
 
@@ -180,7 +180,8 @@ def _pick(
             value = as_unit(captured, own) if captured else own
             objection = _unit_objection(value, own, weight, known)
         else:
-            value = captured or (offered[0] if len(offered) == 1 and parameter.required else "")
+            value = (said_path(captured) or captured) if captured else ""
+            value = value or (offered[0] if len(offered) == 1 and parameter.required else "")
             objection = _path_objection(value, known)
         if not value and not parameter.required:
             continue

@@ -101,6 +101,11 @@ def own_words(message: str) -> str:
     return " ".join(words.replace('\\"', '"').split())
 
 
+def said_path(text: str) -> str | None:
+    """The path that text stands for, without the punctuation or line number that prose adds; None as in plain_path."""
+    return plain_path(_LINE_NUMBER.sub("", text.rstrip(_PUNCTUATION)))
+
+
 def plain_path(path: str) -> str | None:
     """The path, lexically normalised, or None for one that must not be used.
 
@@ -118,7 +123,7 @@ def named_paths(words: str) -> tuple[str, ...]:
     """Absolute paths that the words name, in order, each once, at most PATHS_MAX; odd ones are left out."""
     found: dict[str, None] = {}
     for match in _PATH.finditer(words[:LOOKED_AT]):
-        path = plain_path(_LINE_NUMBER.sub("", match.group(1).rstrip(_PUNCTUATION)))
+        path = said_path(match.group(1))
         if path is not None:
             found.setdefault(path)
         if len(found) == PATHS_MAX:
