@@ -54,7 +54,8 @@ _WARNING = (
 #: The first level tag of a line, in the forms above; only the first counts: it is the program's own.
 _TAGS = re.compile(
     r"""(?:^|[\s\["'{,])(?:log)?(?:level|lvl|severity|levelname|loglevel)["']?\s?[=:]\s?["']?(?P<field>[a-zA-Z]{3,9})\b
-      | [\[<(](?:[\w-]{1,32}:)?(?P<bracket>trace|debug|info|notice|note|warn|warning|error|err|severe|crit|critical|fatal|alert|emerg)
+      | [\[<(](?:[\w-]{1,32}:)?
+        (?P<bracket>trace|debug|info|notice|note|warn|warning|error|err|severe|crit|critical|fatal|alert|emerg)
         (?:\#?\d{1,10})?[ ]{0,2}[\])>]
       | (?<![\w./-])(?P<word>TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERROR|ERR|SEVERE|CRIT|CRITICAL|FATAL|ALERT)(?![\w./-])
       | ^(?P<klog>[IWEF])\d{4}\s\d\d:\d\d""",

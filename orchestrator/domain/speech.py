@@ -29,13 +29,17 @@ _ACCESS = re.compile(
 )
 #: `<3>`, the time, the host, `prog[pid]: `, `kernel: [ 12.3] `: who speaks; told by the record's unit already.
 #: A host stands only before a tag of a program; after a time without one the program's own words begin.
-_TAG = r"(?:(?:[\w./-]{1,64}|\([\w-]{1,32}\))\[\d{1,10}\]:?|(?:kernel|systemd|sudo|cron|CRON|logrotate|rsyslogd?|init):)"
+_TAG = (
+    r"(?:(?:[\w./-]{1,64}|\([\w-]{1,32}\))\[\d{1,10}\]:?|(?:kernel|systemd|sudo|cron|CRON|logrotate|rsyslogd?|init):)"
+)
 _UPTIME = r"(?:\[[ ]{0,8}\d{1,8}\.\d{1,9}\][ ])?"
 _HEADER = re.compile(
     rf"""^(?:<\d{{1,3}}>)?
-      (?:[A-Z][a-z]{{2}}[ ]{{1,2}}\d{{1,2}}[ ]\d\d:\d\d:\d\d[ ]{{1,2}}(?:[\w.-]{{1,64}}[ ]{{1,2}})?  # classic syslog
-        | \w{{1,10}}\.?[ ]{{1,2}}\d{{1,2}}[ ]\d\d:\d\d:\d\d[ ]{{1,2}}[\w.-]{{1,64}}[ ]{{1,2}}(?={_TAG}[ ])   # in other tongues
-        | \d{{4}}-\d\d-\d\d[T ]\d\d:\d\d:\d\d\S{{0,16}}[ ][\w.-]{{1,64}}[ ](?={_TAG}[ ]))?          # RFC 5424's time
+      (?:  # classic syslog, its month in other tongues, and RFC 5424's time
+          [A-Z][a-z]{{2}}[ ]{{1,2}}\d{{1,2}}[ ]\d\d:\d\d:\d\d[ ]{{1,2}}(?:[\w.-]{{1,64}}[ ]{{1,2}})?
+        | \w{{1,10}}\.?[ ]{{1,2}}\d{{1,2}}[ ]\d\d:\d\d:\d\d[ ]{{1,2}}[\w.-]{{1,64}}[ ]{{1,2}}(?={_TAG}[ ])
+        | \d{{4}}-\d\d-\d\d[T ]\d\d:\d\d:\d\d\S{{0,16}}[ ][\w.-]{{1,64}}[ ](?={_TAG}[ ])
+      )?
       {_UPTIME}(?:{_TAG}[ ]{{1,2}})?{_UPTIME}""",
     re.VERBOSE,
 )
@@ -102,7 +106,7 @@ def own_words(message: str) -> str:
 
 
 def said_path(text: str) -> str | None:
-    """The path that text stands for, without the punctuation or line number that prose adds; None as in plain_path."""
+    """The path without the punctuation or line number that prose adds; None as in plain_path."""
     return plain_path(_LINE_NUMBER.sub("", text.rstrip(_PUNCTUATION)))
 
 
