@@ -2,36 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping, Sequence
-from datetime import datetime
-from enum import IntEnum
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 from orchestrator.domain.incidents import Incident, IncidentState
+from orchestrator.domain.plain import plain
 from orchestrator.domain.records import LogRecord, Severity
 from orchestrator.domain.runs import Run, RunKind
 
+__all__ = ["WELL", "actions", "error", "level", "plain", "verification"]
+
 #: Ends in which the thing is well.
 WELL = frozenset({IncidentState.HEALED, IncidentState.ALREADY_WELL})
-
-
-def plain(value: Any) -> Any:
-    """Any domain object: fields by name; severities by name; no None turned into text."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
-    if isinstance(value, IntEnum):
-        return value.name
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, Path):
-        return str(value)
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [plain(item) for item in value]
-    return value
 
 
 def level(record: LogRecord, incident: Incident) -> Severity:
@@ -82,7 +64,7 @@ def verification(incident: Incident, runs: Sequence[Run]) -> dict[str, Any]:
         "run": found.id,
         "status": found.status.value,
         "reason": found.reason,
-        "healthy": incident.state in WELL,
+        "healthy": incident.state in WELL or incident.state is IncidentState.VERIFIED,
         #: True: the error also stayed away for the hold time.
         "held": incident.state is IncidentState.HEALED,
     }

@@ -108,6 +108,7 @@ class Lab:
         """The hosts of the last `up` as they are now; an empty list for a lab that is down."""
         memory = self._files.recall()
         if memory is None:
+            self._not_elsewhere()
             return []
         self._podman.open()
         found = {one.host: one for one in self._podman.containers(self.name)}
@@ -133,11 +134,19 @@ class Lab:
     ) -> CompletedProcess[str]:
         memory = self._files.recall()
         if memory is None:
+            self._not_elsewhere()
             raise LabError(f"The lab {self.name!r} is down; bring it up with: healer lab up --name {self.name}")
         if host not in memory.hosts:
             raise LabError(f"There is no host {host!r} in the lab {self.name!r}: {', '.join(memory.hosts)}.")
         entry = ["exec", *(["--interactive"] if stdin is not None else []), self._container(host)]
         return self._podman.run(*entry, *command, timeout=timeout, check=False, stdin=stdin)
+
+    def _not_elsewhere(self) -> None:
+        folder = machine.registered().get(self.name)
+        if folder not in (None, self._files.folder) and machine.exists(folder):
+            raise LabError(
+                f"The lab {self.name!r} is up and belongs to {folder}: go there, or give --state-dir {folder.parent}."
+            )
 
     def _claim(self) -> None:
         """Open podman, remove labs whose folder is gone, and make sure that this name is not another folder's."""

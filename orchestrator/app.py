@@ -6,8 +6,10 @@ memory small.
 
 from __future__ import annotations
 
-import getpass
 import json
+import os
+import pwd
+import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -20,14 +22,16 @@ from orchestrator.domain.verdicts import Answer, Approval
 from orchestrator.errors import ConfigError, HealingError, StoreUnavailable
 from orchestrator.fleet.inventory import InventoryFleet
 from orchestrator.ports import Chooser, Store
-from orchestrator.record.store import open_store
 from orchestrator.settings import Settings
 
 if TYPE_CHECKING:
     from orchestrator.collect.doctor import Check
+    from orchestrator.domain.actions import Action
     from orchestrator.fleet.trust import ScannedKey
     from orchestrator.worker import Worker
 
+#: What the kernel says of a process that nobody's login started.
+NO_LOGIN = 2**32 - 1
 #: A worker beats twice a second; one that has been silent for this long is not there.
 WORKER_SILENCE = timedelta(seconds=15)
 
@@ -38,12 +42,25 @@ def settings(config: Path | None) -> Settings:
 
 
 def actor() -> str:
-    """Who types: the login name, for the ledger."""
-    return f"cli:{getpass.getuser()}"
+    """Who types, for the ledger: who logged in, which the kernel keeps through sudo, else whose process it is.
+
+    Never what the environment says: anybody can set LOGNAME.
+    """
+    try:
+        login = int(Path("/proc/self/loginuid").read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        login = NO_LOGIN
+    uid = os.getuid() if login == NO_LOGIN else login
+    try:
+        return f"cli:{pwd.getpwuid(uid).pw_name}"
+    except KeyError:
+        return f"cli:{uid}"
 
 
 def open_record(loaded: Settings) -> Store:
     """The store, made if missing. Raises RecordError for one of a newer version, StoreUnavailable."""
+    from orchestrator.record.store import open_store  # SQLAlchemy is half of a command's start
+
     return open_store(loaded.database_url)
 
 
@@ -82,6 +99,13 @@ def explainer(loaded: Settings) -> Callable[[Iterable[str], datetime], Iterator[
     return answer
 
 
+def whitelist(loaded: Settings) -> tuple[Action, ...]:
+    """Every action. Raises CatalogError."""
+    from orchestrator import catalog  # its checks of files cost 0.2 s
+
+    return tuple(catalog.load(loaded.playbooks_dir, loaded.roles_dir).actions.values())
+
+
 def worker(loaded: Settings) -> Worker:
     """The worker with all its real parts; nothing is started. Raises ConfigError, CatalogError, InventoryError."""
     from orchestrator import catalog
@@ -96,16 +120,16 @@ def worker(loaded: Settings) -> Worker:
     from orchestrator.worker import Worker
 
     loaded.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    store, hosts = open_record(loaded), fleet(loaded)
+    store, actions = open_record(loaded), catalog.load(loaded.playbooks_dir, loaded.roles_dir)
+    hosts = InventoryFleet(loaded.inventory, loaded.fleet_environment, actions=actions.actions)
     hosts.hosts()
-    actions = catalog.load(loaded.playbooks_dir, loaded.roles_dir)
     connections = Connections(loaded)
-    probe = SshProbe(connections)
+    probe, ended = SshProbe(connections), threading.Event()
     executor = RunnerExecutor(loaded, store, probe, hosts)
     held: dict[str, Any] = {}
     engine = DurableEngine(
         loaded.engine_url,
-        loaded.state_dir / "worker.lock",
+        loaded.worker_lock,
         {
             "plan": lambda argument: held["healing"].plan(argument),
             "apply": lambda argument: held["healing"].apply(argument),
@@ -127,12 +151,14 @@ def worker(loaded: Settings) -> Worker:
         executor=executor,
         notifier=LogNotifier(),
         now=lambda: datetime.now(UTC),
+        wait=ended.wait,
     )
     healing = held["healing"] = Healing(rooms)
 
     def close() -> None:
-        engine.close()
+        # Connections first: a step that waits for a host ends by it, and is run again at the next start.
         connections.close()
+        engine.close()
 
     made: Worker = Worker(
         rooms,
@@ -141,6 +167,8 @@ def worker(loaded: Settings) -> Worker:
         settle=executor.settle,
         launch=engine.launch,
         close=close,
+        refresh=hosts.refresh,
+        ended=ended,
     )
     held["worker"] = made
     return made
@@ -170,10 +198,18 @@ def answer(store: Store, approval_id: str, answered: Answer, who: str, why: str)
     if done is None:
         current = store.approval(approval_id) or current
         lapsed = current.answer is Answer.PENDING
-        raise ConfigError(
-            f"{approval_id} {'has expired' if lapsed else f'was {current.answer} already'}: nothing was changed."
-        )
+        raise ConfigError(f"{approval_id} {'has expired' if lapsed else f'was {current.answer} already'}.")
     return done
+
+
+def require_worker(loaded: Settings, store: Store) -> None:
+    """Raises StoreUnavailable where no worker is alive: one holds its lock and beats."""
+    from orchestrator.engine import is_locked
+
+    seen = store.worker_seen()
+    silent = seen is None or datetime.now(UTC) - seen > WORKER_SILENCE
+    if silent or not is_locked(loaded.worker_lock):
+        raise StoreUnavailable("No healer serve is running here, so nothing would act. Start it: healer serve.")
 
 
 def look(loaded: Settings, host: str) -> int:
@@ -182,9 +218,7 @@ def look(loaded: Settings, host: str) -> int:
     Raises StoreUnavailable at once where no worker is alive, InventoryError for an unknown host.
     """
     store = open_record(loaded)
-    seen = store.worker_seen()
-    if seen is None or datetime.now(UTC) - seen > WORKER_SILENCE:
-        raise StoreUnavailable("No healer serve is running here, so nothing would act. Start it: healer serve.")
+    require_worker(loaded, store)
     fleet(loaded).host(host)
     from orchestrator.engine import EngineClient
 
@@ -192,7 +226,7 @@ def look(loaded: Settings, host: str) -> int:
     client = EngineClient(loaded.engine_url)
     try:
         asked = json.dumps({"host": host, "actor": actor()})
-        client.start("look", f"look-{newest.seq:012d}-{uuid.uuid4().hex[:8]}", asked)
+        client.start("look", f"look-{newest.seq:012d}-{uuid.uuid4().hex[:8]}", asked, host=host)
     finally:
         client.close()
     return newest.seq
@@ -213,23 +247,28 @@ def cancel_runs(loaded: Settings) -> list[str]:
     return [run.id for run in running]
 
 
-def scan_keys(loaded: Settings, names: Sequence[str]) -> list[tuple[Host, tuple[ScannedKey, ...]]]:
-    """The keys that hosts show now, each with how it stands to known_hosts."""
+def scan_keys(
+    loaded: Settings, names: Sequence[str]
+) -> Iterator[tuple[Host, tuple[ScannedKey, ...], HealingError | None]]:
+    """The keys that hosts show now, as each answers, with how they stand to known_hosts; or why it shows none."""
     from orchestrator.fleet import trust
 
     known = fleet(loaded)
-    hosts = [known.host(name) for name in names] if names else list(known.hosts())
-
-    def shown(host: Host) -> tuple[ScannedKey, ...]:
-        return trust.scan(
-            host,
-            loaded.known_hosts,
-            ssh_config=loaded.ssh_config,
-            environment=loaded.child_environment,
-            timeout=loaded.connect_timeout_seconds,
-        )
-
-    return [(host, shown(host)) for host in hosts if host.connection.kind == "ssh"]
+    for host in [known.host(name) for name in names] if names else list(known.hosts()):
+        if host.connection.kind != "ssh":
+            continue
+        try:
+            keys = trust.scan(
+                host,
+                loaded.known_hosts,
+                ssh_config=loaded.ssh_config,
+                environment=loaded.child_environment,
+                timeout=loaded.connect_timeout_seconds,
+            )
+        except HealingError as error:
+            yield host, (), error
+        else:
+            yield host, keys, None
 
 
 def enrol_keys(loaded: Settings, host: Host, keys: Sequence[ScannedKey], *, replace: bool) -> None:
@@ -241,19 +280,19 @@ def enrol_keys(loaded: Settings, host: Host, keys: Sequence[ScannedKey], *, repl
 
 def examine(loaded: Settings) -> Iterator[Check]:
     """Everything that `healer doctor` says, as it becomes known."""
-    from orchestrator import catalog
     from orchestrator.collect.connection import Connections
     from orchestrator.collect.doctor import Check, examine
 
-    def tried(name: str, function: Callable[[], str], fix: str) -> Check:
+    def tried(name: str, function: Callable[[], str]) -> Check:
+        # An error's own sentence says what to do.
         try:
             return Check(name=name, ok=True, text=function(), fix="")
         except HealingError as error:
-            return Check(name=name, ok=False, text=str(error), fix=fix)
+            return Check(name=name, ok=False, text=str(error), fix="")
 
-    def whitelist() -> str:
-        actions = catalog.load(loaded.playbooks_dir, loaded.roles_dir).actions
-        return f"{len(actions)} actions: {', '.join(actions)}"
+    def known_actions() -> str:
+        actions = whitelist(loaded)
+        return f"{counted(len(actions), 'action')}: {', '.join(action.id for action in actions)}"
 
     def recorded() -> str:
         open_record(loaded).statistics()
@@ -265,8 +304,8 @@ def examine(loaded: Settings) -> Iterator[Check]:
         text=str(loaded.config_file) if loaded.config_file else "defaults (no healer.toml here)",
         fix="",
     )
-    yield tried("store", recorded, "see docs/operations.md")
-    yield tried("playbooks", whitelist, "put the action's folder right")
+    yield tried("store", recorded)
+    yield tried("playbooks", known_actions)
     yield Check(
         name="chooser",
         ok=True,
@@ -274,10 +313,18 @@ def examine(loaded: Settings) -> Iterator[Check]:
         fix="",
     )
     known = fleet(loaded)
-    yield tried("inventory", lambda: f"{len(known.hosts())} hosts in {loaded.inventory}", "see inventory/")
+    inventory = tried("inventory", lambda: f"{counted(len(known.hosts()), 'host')} in {loaded.inventory}")
+    yield inventory
+    if not inventory.ok:
+        return
     connections = Connections(loaded)
     try:
         for host in known.hosts():
             yield from examine(connections, host)
     finally:
         connections.close()
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 host`, `2 hosts`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -12,7 +12,8 @@ import logging
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,12 @@ POLL = 0.25
 OLDEST_SQLITE = (3, 35)
 #: unixepoch('subsec') came with 3.42; before, it answers NULL.
 SUBSECOND_SQLITE = (3, 42)
+
+#: One worker works on a state directory (it holds its lock), whatever the machine is called today: what another name
+#: left would never be recovered.
+EXECUTOR = "worker-0"
+#: States of a workflow that goes on, now or at the next launch.
+ALIVE = frozenset({"PENDING", "ENQUEUED", "DELAYED"})
 
 #: Which queue a workflow of that name waits in.
 QUEUES = {"plan": PLANS, "look": PLANS, "apply": HOSTS, "rollback": HOSTS, "hold": HOLDS}
@@ -79,6 +86,18 @@ def _config(url: str, executor: str) -> DBOSConfig:
     }
 
 
+def is_locked(lock: Path) -> bool:
+    """Whether a worker holds this lock now; it goes with its process, however that ends."""
+    try:
+        with lock.open("rb") as handle:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
 class DurableEngine:
     """A worker's engine; implements ports.Engine. One a process, one a state directory.
 
@@ -89,24 +108,30 @@ class DurableEngine:
         from dbos import DBOS  # 0.3 s and 50 MB: only a worker pays for it
 
         lock.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._lock = lock.open("a+")
+        # Not buffered: a full disk is told when it is written to, not when it is closed.
+        self._lock = lock.open("ab+", buffering=0)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self._lock.seek(0)
-            holder = self._lock.read().strip() or "unknown"
+            holder = self._lock.read().decode(errors="replace").strip() or "unknown"
             self._lock.close()
             raise ConfigError(
                 f"Another healer serve (pid {holder}) works on {lock.parent}. Stop it first, or give this one "
                 "its own state_dir."
             ) from None
-        self._lock.truncate(0)
-        self._lock.write(str(os.getpid()))
-        self._lock.flush()
+        try:
+            self._lock.truncate(0)
+            self._lock.write(str(os.getpid()).encode())
+        except OSError as error:
+            self._lock.close()
+            raise StoreUnavailable(
+                f"{lock} can't be written: {error.strerror}. Make room, then start again."
+            ) from error
         logging.getLogger("dbos").setLevel(logging.ERROR)
         self._dbos = DBOS
         self._parallel = parallel
-        DBOS(config=_config(url, f"{os.uname().nodename}-0"))
+        DBOS(config=_config(url, EXECUTOR))
         for name, function in workflows.items():
             DBOS.workflow(name=name, max_recovery_attempts=100)(_named(name, function))
 
@@ -114,7 +139,14 @@ class DurableEngine:
         """Recover what a former process left and begin to work the queues."""
         self._dbos.launch()
         register = self._dbos.register_queue
-        register(PLANS, worker_concurrency=8, polling_interval_sec=POLL, on_conflict="always_update")
+        # One plan a host at a time, so that a host that floods us delays itself.
+        register(
+            PLANS,
+            worker_concurrency=8,
+            partition_concurrency=1,
+            polling_interval_sec=POLL,
+            on_conflict="always_update",
+        )
         register(
             HOSTS,
             worker_concurrency=self._parallel,
@@ -141,10 +173,17 @@ class DurableEngine:
         self, workflow: str, workflow_id: str, argument: str, *, host: str | None = None, delay: float = 0.0
     ) -> None:
         """See ports.Engine; `delay` seconds pass before it may begin, without holding a thread."""
-        self._dbos.enqueue_workflow_with_options(
-            _options(workflow, workflow_id, host, delay),  # type: ignore[arg-type]  # built as a plain dict
-            argument,
-        )
+        with _translated():
+            self._dbos.enqueue_workflow_with_options(
+                _options(workflow, workflow_id, host, delay),  # type: ignore[arg-type]  # built as a plain dict
+                argument,
+            )
+
+    def alive(self, workflow_id: str) -> bool:
+        """See ports.Engine."""
+        with _translated():
+            found = self._dbos.get_workflow_status(workflow_id)
+        return found is not None and found.status in ALIVE
 
 
 class EngineClient:
@@ -167,11 +206,21 @@ class EngineClient:
     ) -> None:
         """Enqueue by id; the same id again is the same workflow."""
         options = _options(workflow, workflow_id, host, delay)
-        self._client.enqueue(options, argument)  # type: ignore[arg-type]  # built as a plain dict
+        with _translated():
+            self._client.enqueue(options, argument)  # type: ignore[arg-type]  # built as a plain dict
 
     def close(self) -> None:
         """Give the connections back."""
         self._client.destroy()
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except sa.exc.SQLAlchemyError as error:
+        cause = getattr(error, "orig", None) or error
+        raise StoreUnavailable(f"The engine's database can't be used now: {cause}.") from error
 
 
 def _options(workflow: str, workflow_id: str, host: str | None, delay: float) -> dict[str, Any]:
@@ -181,7 +230,9 @@ def _options(workflow: str, workflow_id: str, host: str | None, delay: float) ->
         "workflow_id": workflow_id,
         "app_version": VERSION,
     }
-    if QUEUES[workflow] == HOSTS:
+    if QUEUES[workflow] in (PLANS, HOSTS):
+        if not host:
+            raise ValueError(f"{workflow} needs the host whose turn it takes; without one it would wait for ever")
         options["queue_partition_key"] = host
     if delay > 0:
         options["delay_seconds"] = delay

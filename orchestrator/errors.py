@@ -19,6 +19,12 @@ from __future__ import annotations
 from typing import ClassVar
 
 
+class Interrupted(BaseException):
+    """The worker ends in the middle of a step. No Exception: whatever catches those would record it as an outcome,
+    while the step is to be run again by the next worker.
+    """
+
+
 class HealingError(Exception):
     """Base of all. `str(error)` is one sentence for a person; `code` is stable and documented."""
 

@@ -30,6 +30,8 @@ LINE_MAX = 1_000_000
 #: What a line without `priority` counts as: syslog's err.
 PRIORITY_MISSING = 3
 PRIORITY_MAX = 7
+#: Names under which no unit speaks.
+NO_UNITS = frozenset({"kernel", "unknown", "systemd", "-"})
 
 
 class _BadLine(ValueError):
@@ -77,7 +79,7 @@ class _Explainer:
         record = LogRecord(
             time=self._now,
             host=name,
-            unit=_text(fields, "unit"),
+            unit=_unit(_text(fields, "unit")),
             priority=_priority(fields.get("priority")),
             message=_text(fields, "message", required=True),
             source="explain",
@@ -172,6 +174,11 @@ def _text(fields: dict[str, Any], name: str, *, required: bool = False) -> str:
         raise _BadLine(f"{name} {'is missing' if value is None else 'is no text'}; it should be a string.")
     # JSON may escape half a character; it could not be printed again.
     return value.encode("utf-8", "replace").decode("utf-8")
+
+
+def _unit(name: str) -> str:
+    """As systemd names it, so that `nginx` and `nginx.service` are one; what is no unit stays."""
+    return f"{name}.service" if name and "." not in name and name not in NO_UNITS else name
 
 
 def _priority(value: Any) -> int:

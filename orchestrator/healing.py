@@ -8,9 +8,11 @@ playbook starts at most once by its run id.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any, TypeVar
 
 from orchestrator.catalog import Catalog
 from orchestrator.decide.candidates import candidates
@@ -19,10 +21,10 @@ from orchestrator.domain import ids
 from orchestrator.domain.actions import ESCALATE, NONE, Action, Decision, ParameterSource
 from orchestrator.domain.hosts import Host
 from orchestrator.domain.ids import Cursor, IncidentId
-from orchestrator.domain.incidents import FINAL, Incident, IncidentState, Origin, SubjectKind
+from orchestrator.domain.incidents import UNDER_WAY, Incident, IncidentState, Origin, SubjectKind
 from orchestrator.domain.runs import PlaybookJob, PlaybookResult, RunKind, RunStatus
 from orchestrator.domain.verdicts import Answer, Approval, Facts, Outcome, Verdict
-from orchestrator.errors import HealingError
+from orchestrator.errors import HealingError, Interrupted, RecordError, StoreUnavailable, TemporaryError
 from orchestrator.guard.judge import judge
 from orchestrator.guard.question import Question
 from orchestrator.notify.notifier import Notifier
@@ -35,14 +37,17 @@ from orchestrator.verify.judgement import Check, Next
 ATTEMPT_WINDOW = timedelta(hours=24)
 #: Records of an incident that a chooser is shown at most.
 SHOWN_RECORDS = 20
-#: States in which a healing may still be moved on by its own workflows.
-UNDER_WAY = (
-    IncidentState.OPEN,
-    IncidentState.PLANNING,
-    IncidentState.PENDING_APPROVAL,
-    IncidentState.HEALING,
-    IncidentState.VERIFIED,
-)
+#: Seconds between tries of a step that failed for a passing reason (a host that reboots, a model that is busy).
+PASSING = (1.0, 5.0, 15.0)
+#: Seconds between tries while the store can't be written: nothing acts that can't be recorded, and nothing is lost.
+STORE_PAUSE = 2.0
+#: Seconds between tries, and how many, while an earlier run may still be at work on the host.
+BUSY_PAUSE, BUSY_TRIES = 5.0, 12
+#: States in which an incident's deed has passed policy and is not over.
+DECIDED = (IncidentState.PENDING_APPROVAL, IncidentState.HEALING, IncidentState.VERIFIED)
+
+log = logging.getLogger("healing")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,6 +65,8 @@ class Rooms:
     executor: Executor
     notifier: Notifier
     now: Callable[[], datetime]
+    #: Waits so many seconds; True: the worker ends.
+    wait: Callable[[float], bool]
 
 
 class Healing:
@@ -73,14 +80,15 @@ class Healing:
     # plan -------------------------------------------------------------------------------------------
 
     def plan(self, incident_id: str) -> None:
-        """From the evidence to a verdict: ends in healing, pending_approval, noise, expired or escalated."""
-        if not self._step("begin", self._begin, incident_id):
+        """From the evidence to a verdict: ends in healing, pending_approval, noise, joined, expired or escalated."""
+        if not self._do("begin", self._begin, incident_id):
             return
-        if not self._step("decide", self._guarded, self._decide, incident_id):
+        if not self._do("decide", self._decide, incident_id):
             return
-        self._step("judge", self._guarded, self._judge, incident_id)
-        if self._step("hand over", self._guarded, self._hand_over, incident_id):
-            self.start_apply(self._incident(incident_id))
+        self._do("judge", self._judge, incident_id)
+        host = self._do("hand over", self._hand_over, incident_id)
+        if isinstance(host, str) and host:
+            self.start_apply(incident_id, host)
 
     def _begin(self, incident_id: str) -> bool:
         moved = self._store.move(
@@ -96,8 +104,14 @@ class Healing:
         decision = self._store.decision(incident_id) or self._choose(incident)
         self._store.record_decision(incident_id, decision)
         if decision.acts:
-            return True
-        if decision.action == NONE and incident.origin is not Origin.TRIGGER:
+            # Asked first: while the deed is being done, its cooldown would refuse it, and a person be told for nothing.
+            return not self._joins(incident, *DECIDED)
+        verdict = self._verdict(incident_id, decision, Facts(), approved=False)
+        self._store.record_verdict(incident_id, verdict, Facts())
+        noise = decision.action == NONE and incident.origin is not Origin.TRIGGER
+        if self._joins(incident, IncidentState.NOISE if noise else IncidentState.ESCALATED, rule=verdict.rule):
+            return False
+        if noise:
             self._move(incident_id, IncidentState.NOISE, f"noise: {decision.reason}")
         else:
             self.escalate(incident_id, f"no action of the whitelist helps: {decision.reason}")
@@ -140,26 +154,53 @@ class Healing:
         self._store.record_verdict(incident_id, verdict, facts)
         return True
 
-    def _hand_over(self, incident_id: str) -> bool:
+    def _hand_over(self, incident_id: str) -> str:
+        """The host whose slot `apply` takes next; '' where it does not."""
         incident = self._incident(incident_id)
         verdict = self._store.verdict(incident_id)
         if incident.state is IncidentState.HEALING:
-            return True
+            return incident.host
         if incident.state is not IncidentState.PLANNING or verdict is None:
-            return False
+            return ""
+        if verdict.outcome in (Outcome.ALLOWED, Outcome.NEEDS_APPROVAL) and self._joins(incident, *DECIDED):
+            return ""
         if verdict.outcome is Outcome.ALLOWED:
-            return self._move(incident_id, IncidentState.HEALING, "allowed; waits for the host's slot")
+            moved = self._move(incident_id, IncidentState.HEALING, "allowed; waits for the host's slot")
+            return incident.host if moved else ""
         if verdict.outcome is Outcome.NEEDS_APPROVAL:
             self._ask(incident, verdict)
         elif verdict.rule == "age":
             self._move(incident_id, IncidentState.EXPIRED, verdict.reason)
-        else:
+        elif not self._joins(incident, IncidentState.ESCALATED, rule=verdict.rule):
             self.escalate(incident_id, f"refused by rule {verdict.rule}: {verdict.reason}")
+        return ""
+
+    def _joins(self, incident: Incident, *states: IncidentState, rule: str = "") -> bool:
+        """Whether it became part of another incident of its host that stands there with the very same decision.
+
+        Under way the deed alone counts, whatever the subjects: one file is mended once, whoever complains of it.
+        Settled ones must be of the same subject, and be refused by the same rule. A person's own wish stands alone.
+        """
+        if incident.origin is not Origin.LOG:
+            return False
+        decision = self._decision(incident.id)
+        for other in self._store.incidents(host=incident.host, states=states, limit=1000):
+            theirs, verdict = self._store.decision(other.id), self._store.verdict(other.id)
+            if theirs is None or (theirs.action, dict(theirs.parameters)) != (
+                decision.action,
+                dict(decision.parameters),
+            ):
+                continue
+            settled = other.state not in UNDER_WAY
+            if settled and (other.subject != incident.subject or (verdict.rule if verdict else "") != rule):
+                continue
+            if self._store.join(incident.id, other.id, f"the same trouble as {other.id}, which goes on with it"):
+                return True
         return False
 
-    def start_apply(self, incident: Incident) -> None:
+    def start_apply(self, incident_id: str, host: str) -> None:
         """Queue the apply workflow in the host's slot; doing it twice is doing it once."""
-        self._rooms.engine.start("apply", ids.apply_id(incident.id), incident.id, host=incident.host)
+        self._rooms.engine.start("apply", ids.apply_id(IncidentId(incident_id)), incident_id, host=host)
 
     def _ask(self, incident: Incident, verdict: Verdict) -> None:
         rooms, decision = self._rooms, self._decision(incident.id)
@@ -187,50 +228,70 @@ class Healing:
 
     def apply(self, incident_id: str) -> None:
         """In the host's slot: judge again, check, act once, settle, verify."""
-        if not self._step("judge again", self._guarded, self._judge_again, incident_id):
+        host = self._do("judge again", self._judge_again, incident_id)
+        if not isinstance(host, str) or not host:
             return
-        if not self._step("check", self._guarded, self._check, incident_id):
+        if not self._do("check", self._check, incident_id):
             return
-        following = self._step("act", self._guarded, self._act, incident_id)
-        if following != Next.VERIFY:
+        settle = self._do("act", self._act, incident_id)
+        if not isinstance(settle, float):
             return
-        self._rooms.engine.sleep(self._action(incident_id).settle_seconds)
-        cursor = self._step("position", self._guarded, self._position, incident_id)
-        following = self._step("verify", self._guarded, self._verify, incident_id, cursor)
-        delay = self._step("after verify", self._after_verify, incident_id, following, cursor)
-        if following == Next.HOLD and delay is not None:
+        self._rooms.engine.sleep(settle)
+        cursor = self._do("position", self._position, incident_id)
+        if not isinstance(cursor, str):
+            return
+        following = self._do("verify", self._verify, incident_id)
+        if following == Next.ROLLBACK:
+            self._start_rollback(incident_id, host)
+            return
+        delay = self._do("after verify", self._after_verify, incident_id, following, cursor)
+        if isinstance(delay, float):
             self._rooms.engine.start("hold", ids.hold_id(IncidentId(incident_id)), incident_id, delay=delay)
-        elif following == Next.ROLLBACK:
-            self._start_rollback(incident_id)
 
-    def _judge_again(self, incident_id: str) -> bool:
+    def _judge_again(self, incident_id: str) -> str:
+        """The incident's host where it may go on; '' where not."""
         incident, decision = self._incident(incident_id), self._decision(incident_id)
         if incident.state not in (IncidentState.HEALING, IncidentState.PENDING_APPROVAL):
-            return False
+            return ""
         approval = self._store.approval(ids.approval_id(IncidentId(incident_id)))
-        if approval is not None and approval.answer is not Answer.APPROVED:
-            self.escalate(incident_id, f"{approval.id} is {approval.answer}, so nothing was done")
-            return False
+        if approval is not None and not self._stands(incident_id, approval):
+            return ""
+        digest = self._digest(incident_id)
         facts = self._inspect(incident_id, decision)
         verdict = self._verdict(incident_id, decision, facts, approved=approval is not None)
         if verdict.outcome is not Outcome.ALLOWED:
             self._store.record_verdict(incident_id, verdict, facts)
             self.escalate(incident_id, f"refused by rule {verdict.rule} right before acting: {verdict.reason}")
-            return False
-        if approval is not None and approval.digest != self._digest(incident_id):
+            return ""
+        if approval is not None and approval.digest != digest:
             self.escalate(
                 incident_id,
                 f"{approval.id} was given for other bytes: playbook, role, parameters or host variables "
                 "changed since. Nothing was done; ask again with `healer heal`.",
             )
-            return False
-        self._store.record_verdict(incident_id, verdict, facts)
+            return ""
+        self._store.record_verdict(incident_id, replace(verdict, digest=digest), facts)
         self._store.move(
             incident_id,
             IncidentState.HEALING,
             "in the host's slot",
             expected=(IncidentState.HEALING, IncidentState.PENDING_APPROVAL),
         )
+        return incident.host
+
+    def _stands(self, incident_id: str, approval: Approval) -> bool:
+        """Whether a person said yes, and not so long ago that they meant another state of the host."""
+        if approval.answer is not Answer.APPROVED or approval.answered_at is None:
+            self.escalate(incident_id, f"{approval.id} is {approval.answer}, so nothing was done")
+            return False
+        limit = self._rooms.settings.approval_expiry_seconds
+        if (self._rooms.now() - approval.answered_at).total_seconds() > limit:
+            self.lapse(
+                incident_id,
+                f"{approval.id} was approved more than {limit:.0f} s ago and not carried out since: nothing was done, "
+                "and the next error asks again",
+            )
+            return False
         return True
 
     def _check(self, incident_id: str) -> bool:
@@ -242,35 +303,28 @@ class Healing:
             self.escalate(incident_id, f"the check can't tell ({result.status}): {result.reason}. Nothing was done.")
         return check is Check.SICK
 
-    def _act(self, incident_id: str) -> str:
-        stopped = self._store.stopped()
-        if stopped:
-            self.escalate(incident_id, f"stopped right before acting: {stopped}")
-            return Next.ESCALATE
-        result = self._run(incident_id, RunKind.ACT, digest=self._digest(incident_id))
-        following = judgement.after_act(result)
-        if following is Next.ESCALATE:
+    def _act(self, incident_id: str) -> float | None:
+        """Seconds to settle where verify is to look; the kill switch is asked with the run's own row."""
+        result = self._run(incident_id, RunKind.ACT, digest=self._judged_digest(incident_id))
+        if judgement.after_act(result) is Next.ESCALATE:
             self.escalate(incident_id, f"nothing was changed: {result.reason or result.status}")
-        return following
+            return None
+        return float(self._action(incident_id).settle_seconds)
 
     def _position(self, incident_id: str) -> str:
         return self._rooms.probe.position(self._host(incident_id))
 
-    def _verify(self, incident_id: str, cursor: str | bool) -> str:
+    def _verify(self, incident_id: str) -> str:
         action = self._action(incident_id)
         act = self._store.run(ids.run_id(IncidentId(incident_id), RunKind.ACT))
         result = self._run(incident_id, RunKind.VERIFY)
         following = judgement.after_verify(action, act.status if act else RunStatus.UNKNOWN, result)
-        if following is Next.HOLD and not isinstance(cursor, str):
-            following = Next.ESCALATE
         if following is not Next.HOLD:
             said = f"{act.action if act else 'act'}: {act.status if act else 'unknown'}; verify: {result.status}"
             self._note(incident_id, f"not healed: {said}. {result.reason or (act.reason if act else '')}".strip())
         return following
 
-    def _after_verify(self, incident_id: str, following: str | bool, cursor: str | bool) -> float | None:
-        if following == Next.ROLLBACK:
-            return None
+    def _after_verify(self, incident_id: str, following: str, cursor: str) -> float | None:
         if following != Next.HOLD:
             self.escalate(incident_id, "the action did not heal it; it was not repeated")
             return None
@@ -279,27 +333,30 @@ class Healing:
             self._host(incident_id).policy,
             self._store.evidence(incident_id, SHOWN_RECORDS),
         )
-        if self._move(incident_id, IncidentState.VERIFIED, f"verified; must stay silent for {seconds:g} s"):
-            self._store.append(
-                "hold.started",
-                incident_id=incident_id,
-                host=self._incident(incident_id).host,
-                text=f"holding for {seconds:g} s",
-                data={"cursor": cursor, "seconds": seconds},
-            )
-        return seconds
+        # Before the move: who finds it verified must find this too.
+        self._store.append(
+            "hold.started",
+            incident_id=incident_id,
+            host=self._incident(incident_id).host,
+            text=f"holding for {seconds:g} s",
+            data={"cursor": cursor, "seconds": seconds},
+        )
+        self._move(incident_id, IncidentState.VERIFIED, f"verified; must stay silent for {seconds:g} s")
+        return float(seconds)
 
     # hold and rollback ------------------------------------------------------------------------------
 
     def hold(self, incident_id: str) -> None:
         """After the hold time: healed if a fresh query finds silence."""
-        if self._step("listen", self._guarded, self._listen, incident_id) == Next.ROLLBACK:
-            self._start_rollback(incident_id)
+        host = self._do("listen", self._listen, incident_id)
+        if isinstance(host, str) and host:
+            self._start_rollback(incident_id, host)
 
-    def _listen(self, incident_id: str) -> str | bool:
+    def _listen(self, incident_id: str) -> str:
+        """The host where it is to be rolled back; '' where not."""
         incident, rooms = self._incident(incident_id), self._rooms
         if incident.state is not IncidentState.VERIFIED:
-            return False
+            return ""
         started = next(
             event for event in reversed(self._store.events(incident_id=incident_id)) if event.kind == "hold.started"
         )
@@ -312,27 +369,22 @@ class Healing:
                 IncidentState.HEALED,
                 f"verified, and silent for {float(started.data['seconds']):g} s",
             )
-            return True
+            return ""
         self._note(incident_id, f"the error came back within the hold time: {again.record.message[:200]}")
         if self._action(incident_id).reversible:
-            return Next.ROLLBACK
+            return incident.host
         self.escalate(incident_id, "verified at first, but the error came back; it was not repeated")
-        return False
+        return ""
 
     def rollback(self, incident_id: str) -> None:
         """In the host's slot: undo an act that did not help, then tell a person."""
-        self._step("rollback", self._guarded, self._rollback, incident_id)
+        self._do("rollback", self._rollback, incident_id)
 
-    def _start_rollback(self, incident_id: str) -> None:
-        self._rooms.engine.start(
-            "rollback",
-            ids.rollback_id(IncidentId(incident_id)),
-            incident_id,
-            host=self._incident(incident_id).host,
-        )
+    def _start_rollback(self, incident_id: str, host: str) -> None:
+        self._rooms.engine.start("rollback", ids.rollback_id(IncidentId(incident_id)), incident_id, host=host)
 
     def _rollback(self, incident_id: str) -> bool:
-        result = self._run(incident_id, RunKind.ROLLBACK, digest=self._digest(incident_id))
+        result = self._run(incident_id, RunKind.ROLLBACK, digest=self._judged_digest(incident_id))
         undone = result.status is RunStatus.SUCCEEDED
         text = "it was rolled back" if undone else f"the rollback ended as {result.status}: {result.reason}"
         self.escalate(incident_id, f"the action did not heal it; {text}")
@@ -340,15 +392,41 @@ class Healing:
 
     # shared -----------------------------------------------------------------------------------------
 
-    def _guarded(self, function: Callable[..., str | bool], incident_id: str, *rest: object) -> str | bool:
-        """The top of a healing's step: whatever goes wrong, a person is told and nothing further is done."""
-        try:
-            return function(incident_id, *rest)
-        except HealingError as error:
-            self.escalate(incident_id, str(error))
-        except Exception as error:  # noqa: BLE001  # a bug must not leave an incident stuck: tell a person
-            self.escalate(incident_id, f"internal error in {function.__name__.strip('_')}: {error!r}")
+    def _do(self, name: str, function: Callable[..., T], incident_id: str, *rest: object) -> T | bool:
+        """A recorded step, guarded."""
+        answer: T | bool = self._step(name, self._guarded, function, incident_id, *rest)
+        return answer
+
+    def _guarded(self, function: Callable[..., Any], incident_id: str, *rest: object) -> Any:
+        """The top of a healing's step: it is tried again while that may help; else a person is told and it is False.
+
+        Raises Interrupted, and nothing else, so that no outcome is recorded of a worker that ends.
+        """
+        passing = iter(PASSING)
+        while True:
+            try:
+                return function(incident_id, *rest)
+            except (StoreUnavailable, RecordError) as error:
+                log.warning("%s waits: %s", incident_id, error)
+                pause: float | None = STORE_PAUSE
+            except TemporaryError as error:
+                pause, sentence = next(passing, None), str(error)
+            except HealingError as error:
+                pause, sentence = None, str(error)
+            except Exception as error:  # a bug must not leave an incident stuck: tell a person
+                log.exception("%s: %s", incident_id, function.__name__)
+                pause, sentence = None, f"internal error in {function.__name__.strip('_')}: {error!r}"
+            self._pause(pause or 0)
+            if pause is None:
+                function, rest = self._give_up, (sentence,)
+
+    def _give_up(self, incident_id: str, sentence: str) -> bool:
+        self.escalate(incident_id, sentence)
         return False
+
+    def _pause(self, seconds: float) -> None:
+        if self._rooms.wait(seconds):
+            raise Interrupted
 
     def _run(self, incident_id: str, kind: RunKind, *, digest: str = "") -> PlaybookResult:
         action, decision = self._action(incident_id), self._decision(incident_id)
@@ -366,7 +444,12 @@ class Healing:
             run_timeout=action.run_timeout,
             digest=digest,
         )
-        return self._rooms.executor.execute(job)
+        for _ in range(BUSY_TRIES):
+            result = self._rooms.executor.execute(job)
+            if result.status is not RunStatus.BUSY:
+                break
+            self._pause(BUSY_PAUSE)
+        return result
 
     def _inspect(self, incident_id: str, decision: Decision) -> Facts:
         action = self._rooms.catalog.get(decision.action)
@@ -434,11 +517,11 @@ class Healing:
     def _host(self, incident_id: str) -> Host:
         return self._rooms.fleet.host(self._incident(incident_id).host)
 
+    def _judged_digest(self, incident_id: str) -> str:
+        """Of the bytes that the verdict was given for; the executor refuses others."""
+        verdict = self._store.verdict(incident_id)
+        return verdict.digest if verdict else ""
+
     def _digest(self, incident_id: str) -> str:
         decision = self._decision(incident_id)
         return self._rooms.executor.digest(self._action(incident_id), decision.parameters, (self._host(incident_id),))
-
-
-def ended(incidents: Sequence[Incident]) -> bool:
-    """Whether nothing is under way in any of them."""
-    return all(incident.state in FINAL for incident in incidents)

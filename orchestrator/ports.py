@@ -123,8 +123,13 @@ class Engine(Protocol):
     ) -> None:
         """Enqueue by id: the same id again is the same workflow.
 
-        `host` takes that host's only slot; `delay` seconds pass first, without holding a thread.
+        `host` takes that host's only slot of the workflow's queue; `delay` seconds pass first, without holding a
+        thread. Raises StoreUnavailable.
         """
+        ...
+
+    def alive(self, workflow_id: str) -> bool:
+        """Whether it waits, runs, or will be recovered. Raises StoreUnavailable."""
         ...
 
 
@@ -185,7 +190,10 @@ class Store(Protocol):
         """One transaction: join or open incidents, keep evidence, move the cursor.
 
         A signal joins the incident of its subject that knows its signature, else the one that is under way; a
-        settled one takes other words only when it has seen WORDINGS_MAX of them. Returns the ids of incidents that were opened by this call.
+        settled one takes other words only when it has seen WORDINGS_MAX of them. A host that opened OPENED_MAX
+        incidents within an hour opens one more, `flood`, which is escalated at once and takes the rest.
+
+        Returns the ids of incidents that were opened by this call.
         """
         ...
 
@@ -279,6 +287,10 @@ class Store(Protocol):
         data: Mapping[str, Any] | None = None,
     ) -> Event: ...
     def events(self, *, after: int = 0, incident_id: str | None = None, limit: int = 500) -> tuple[Event, ...]: ...
+    def newest(self) -> int:
+        """The ledger's last sequence number; 0 before the first line."""
+        ...
+
     def stop(self, *, actor: str, reason: str) -> None: ...
     def resume(self, *, actor: str, reason: str) -> None: ...
     def stopped(self) -> str | None:

@@ -183,6 +183,11 @@ class Settings:
         return self.store_url or f"sqlite:///{self.state_dir / 'healer.sqlite'}"
 
     @property
+    def worker_lock(self) -> Path:
+        """Held by the one `healer serve` that works on the state directory."""
+        return self.state_dir / "worker.lock"
+
+    @property
     def engine_url(self) -> str:
         """The durable engine's own database, beside the store."""
         return f"sqlite:///{self.state_dir / 'engine.sqlite'}"

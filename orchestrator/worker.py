@@ -18,7 +18,7 @@ from orchestrator.detect.subject import subject
 from orchestrator.domain import ids
 from orchestrator.domain.hosts import Host
 from orchestrator.domain.ids import Cursor
-from orchestrator.domain.incidents import ABSORBING, Incident, IncidentState, Origin, Signal
+from orchestrator.domain.incidents import ABSORBING, SETTLED, Incident, IncidentState, Origin, Signal
 from orchestrator.domain.records import LogRecord, Severity
 from orchestrator.domain.runs import RunStatus
 from orchestrator.domain.verdicts import Answer
@@ -30,6 +30,13 @@ log = logging.getLogger("healing.worker")
 
 #: Seconds between sweeps: the longest that an approval or a stored incident waits for its workflow.
 SWEEP = 0.5
+#: Seconds between rounds of what asks hosts or Ansible: shut slots, the inventory's files, workflows that are gone.
+ROUND = 5.0
+#: Rounds between two looks for incidents whose workflow is gone. One must be seen two times: it may be between two.
+ROUNDS_TO_LOST = 6
+#: Seconds from an incident's first line to its plan: what belongs together is logged within moments, and a cause must
+#: not be read after what died of it.
+GATHER = 0.5
 #: How far back a look or a first contact reads; older errors would be refused by age anyway.
 LOOK_BACK = timedelta(minutes=5)
 PRIORITIES = {
@@ -53,13 +60,23 @@ class Worker:
         settle: Callable[[str], bool],
         launch: Callable[[], None],
         close: Callable[[], None],
+        refresh: Callable[[], bool],
+        ended: threading.Event,
     ) -> None:
+        """`refresh` reads a changed inventory again; `ended` is what Rooms.wait waits for."""
         self._rooms = rooms
         self._collector = collector
         self._healing = healing
-        self._settle, self._launch, self._close = settle, launch, close
-        self._ended = threading.Event()
-        self._sweeper = threading.Thread(target=self._sweep_on, name="sweep", daemon=True)
+        self._settle, self._launch, self._close, self._refresh = settle, launch, close, refresh
+        self._ended = ended
+        self._threads = (
+            threading.Thread(target=self._every, args=(SWEEP, self.sweep), name="sweep", daemon=True),
+            threading.Thread(target=self._every, args=(ROUND, self.round), name="round", daemon=True),
+        )
+        #: Workflows that this worker has handed to the engine and whose incident has not moved yet.
+        self._begun: set[str] = set()
+        self._suspects: frozenset[str] = frozenset()
+        self._rounds = 0
         self.store, self.fleet = rooms.store, rooms.fleet
         self.hosts = rooms.fleet.hosts()
         self.chooser = rooms.chooser.name
@@ -69,14 +86,16 @@ class Worker:
         self._launch()
         self._rooms.store.beat("worker")
         self._collector.start(self.hosts, self._take, self._rooms.store.cursor)
-        self._sweeper.start()
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
         """Stop collecting, then the engine; runs go on under their supervisors and are adopted at the next start."""
         self._ended.set()
         self._collector.stop()
-        if self._sweeper.is_alive():
-            self._sweeper.join(timeout=10)
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(timeout=10)
         self._close()
 
     def states(self) -> tuple[SourceState, ...]:
@@ -86,7 +105,15 @@ class Worker:
     def _take(self, host: Host, source: str, records: Sequence[LogRecord], cursor: Cursor | None) -> None:
         signals = self._rooms.detector.detect(records, self._rooms.now())
         for incident_id in self._rooms.store.absorb(host.name, source, signals, cursor):
-            self._rooms.engine.start("plan", incident_id, incident_id)
+            self._opened(host.name, incident_id)
+
+    def _opened(self, host: str, incident_id: str) -> None:
+        incident = self._rooms.store.incident(incident_id)
+        if incident is not None and incident.state is IncidentState.OPEN:
+            self._begun.add(incident_id)
+            self._rooms.engine.start("plan", incident_id, incident_id, host=host, delay=GATHER)
+        elif incident is not None:
+            self._rooms.notifier.tell("incident.escalated", incident, incident.reason)
 
     def look(self, argument: str) -> None:
         """The workflow behind `healer heal HOST`; the argument is JSON: host and who asked."""
@@ -101,7 +128,8 @@ class Worker:
             records = self._collector.poll(host, since=now - LOOK_BACK)
             known = rooms.store.incidents(host=name, limit=1000)
             signals = [one for one in rooms.detector.detect(records, now) if not _seen(one, known)]
-            rooms.store.absorb(name, "look", signals, None)
+            for incident_id in rooms.store.absorb(name, "look", signals, None):
+                self._opened(name, incident_id)
             open_now = [one.id for one in rooms.store.incidents(host=name, states=tuple(ABSORBING), limit=1000)]
             text = f"looked at {len(records)} records; {len(open_now)} incidents are open"
         except HealingError as error:
@@ -128,7 +156,8 @@ class Worker:
         target = rooms.fleet.host(host)
         if injected and "lab" not in target.groups and target.connection.kind != "local":
             raise InventoryError(
-                f"{host} is neither a lab host nor local: injected errors act there alone. Nothing was done."
+                f"{host} is neither in the inventory's group `lab` nor local (ansible_connection: local): injected "
+                "errors act there alone. Nothing was done."
             )
         unit = service if "." in service or not service else f"{service}.service"
         record = LogRecord(
@@ -149,47 +178,83 @@ class Worker:
             severity=max(level, severity(record)),
             age=max(0.0, (rooms.now() - record.time).total_seconds()),
         )
-        same = self._open(host, signal)
-        if same and same.state in (IncidentState.ESCALATED, IncidentState.NOISE):
+        for same in self._open(host, signal):
+            if signal.signature not in rooms.store.signatures(same.id):
+                continue
             rooms.store.move(
-                same.id,
-                IncidentState.EXPIRED,
-                f"asked again by {actor}",
-                expected=(IncidentState.ESCALATED, IncidentState.NOISE),
-                actor=actor,
+                same.id, IncidentState.EXPIRED, f"asked again by {actor}", expected=sorted(SETTLED), actor=actor
             )
         origin = Origin.INJECTED if injected else Origin.TRIGGER
         opened = rooms.store.absorb(host, record.source, [signal], None, origin=origin)
         if opened:
-            rooms.engine.start("plan", opened[0], opened[0])
+            rooms.engine.start("plan", opened[0], opened[0], host=host)
             return opened[0]
-        joined = self._open(host, signal)
-        return joined.id if joined else ""
+        return next((joined.id for joined in self._open(host, signal)), "")
 
-    def _open(self, host: str, signal: Signal) -> Incident | None:
+    def _open(self, host: str, signal: Signal) -> list[Incident]:
         found = self._rooms.store.incidents(host=host, states=tuple(ABSORBING), limit=1000)
-        return next((one for one in found if one.subject == signal.subject), None)
+        return [one for one in found if one.subject == signal.subject]
 
-    def _sweep_on(self) -> None:
-        while not self._ended.wait(SWEEP):
+    def _every(self, seconds: float, function: Callable[[], None]) -> None:
+        while not self._ended.wait(seconds):
             try:
-                self.sweep()
+                function()
             except HealingError as error:
-                log.warning("sweep: %s", error)
+                log.warning("%s: %s", function.__name__, error)
+            except Exception:  # a dead thread would stop approvals, expiry and the heartbeat without a word
+                log.exception("%s", function.__name__)
 
     def sweep(self) -> None:
-        """Start what has no workflow, answer what has lapsed, open slots that are idle, expire what is quiet."""
+        """Start what has no workflow, carry out answers, expire what is quiet. Asks nothing but the store."""
         rooms, store = self._rooms, self._rooms.store
         now = rooms.now()
         store.beat("worker")
-        for incident in store.incidents(states=(IncidentState.OPEN,), limit=1000):
-            rooms.engine.start("plan", incident.id, incident.id)
-        for incident in store.incidents(states=(IncidentState.PENDING_APPROVAL,), limit=1000):
+        waiting = store.incidents(states=(IncidentState.OPEN,), limit=10_000)
+        asking = store.incidents(states=(IncidentState.PENDING_APPROVAL,), limit=10_000)
+        self._begun &= {one.id for one in waiting} | {ids.apply_id(one.id) for one in asking}
+        for incident in waiting:
+            if incident.id not in self._begun:
+                self._begun.add(incident.id)
+                rooms.engine.start("plan", incident.id, incident.id, host=incident.host, delay=GATHER)
+        for incident in asking:
             self._answer(incident, now)
-        for run in store.runs(limit=200):
+        store.expire_quiet(now - timedelta(seconds=rooms.settings.incident_expiry_seconds))
+
+    def round(self) -> None:
+        """Open slots of runs that are over, read a changed inventory, tell of incidents whose workflow is gone."""
+        for run in self._rooms.store.runs(limit=200):
             if run.slot_shut and run.status is not RunStatus.RUNNING:
                 self._settle(run.id)
-        store.expire_quiet(now - timedelta(seconds=rooms.settings.incident_expiry_seconds))
+        self._rounds += 1
+        if self._rounds % ROUNDS_TO_LOST == 0:
+            self._find_lost()
+        self._read_inventory()
+
+    def _find_lost(self) -> None:
+        """An incident under way of which no workflow is alive would wait for ever, and absorb all that follows."""
+        states = (IncidentState.PLANNING, IncidentState.HEALING, IncidentState.VERIFIED)
+        store, alive = self._rooms.store, self._rooms.engine.alive
+        found = {one.id: one for one in store.incidents(states=states, limit=10_000)}
+        workflows = (lambda one: one, ids.apply_id, ids.hold_id, ids.rollback_id)
+        gone = [one for one in found if not any(alive(workflow(one)) for workflow in workflows)]
+        for incident_id in gone:
+            if incident_id in self._suspects:
+                self._healing.escalate(
+                    incident_id,
+                    f"its healing ended in the middle, while {found[incident_id].state}: look at its runs and at the "
+                    "host; nothing further is done",
+                )
+        self._suspects = frozenset(gone)
+
+    def _read_inventory(self) -> None:
+        """Policy holds from now on; hosts that came, went or moved are followed anew."""
+        if not self._refresh():
+            return
+        before, self.hosts = self.hosts, self._rooms.fleet.hosts()
+        log.info("the inventory was read again: %d hosts", len(self.hosts))
+        if _followed(before) != _followed(self.hosts):
+            self._collector.stop()
+            self._collector.start(self.hosts, self._take, self._rooms.store.cursor)
 
     def _answer(self, incident: Incident, now: datetime) -> None:
         store = self._rooms.store
@@ -197,12 +262,19 @@ class Worker:
         if approval is None:
             return
         if approval.answer is Answer.APPROVED:
-            self._healing.start_apply(incident)
+            if ids.apply_id(incident.id) not in self._begun:
+                self._begun.add(ids.apply_id(incident.id))
+                self._healing.start_apply(incident.id, incident.host)
         elif approval.answer is Answer.DENIED:
             self._healing.escalate(incident.id, f"denied by {approval.answered_by}: {approval.answer_reason}")
         elif approval.answer is Answer.EXPIRED or approval.expires_at <= now:
             store.answer(approval.id, Answer.EXPIRED, actor="healing-bot", reason="nobody answered", now=now)
             self._healing.lapse(incident.id, f"nobody answered {approval.id} in time; nothing was done")
+
+
+def _followed(hosts: Sequence[Host]) -> list[tuple[object, ...]]:
+    """What following depends on."""
+    return [(host.name, host.connection, host.log_files) for host in hosts]
 
 
 def _seen(signal: Signal, known: Sequence[Incident]) -> bool:

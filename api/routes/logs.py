@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 
 from api import shapes
 from api.errors import ApiError
-from api.requests import LEVELS
+from api.requests import LEVELS, host_of
 from api.state import State
 from orchestrator.domain.records import Severity
 
@@ -27,6 +27,8 @@ def recent(
     if level.upper() not in Severity.__members__:
         raise ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid", f"level: accepted are {LEVELS}.", field="level")
     mildest = Severity[level.upper()]
+    if host is not None:
+        host = host_of(state.fleet, host)
     found = [
         (record, incident)
         for incident in state.store.incidents(host=host, limit=INCIDENTS)

@@ -5,14 +5,12 @@ from __future__ import annotations
 import typer
 
 from orchestrator import app as wiring
-from orchestrator import catalog
 from orchestrator.cli import output
 
 
 def actions(context: typer.Context, as_json: output.Json = False) -> None:
     """The whitelist: everything that healing-bot can ever do to a host."""
-    settings = wiring.settings(context.obj)
-    found = tuple(catalog.load(settings.playbooks_dir, settings.roles_dir).actions.values())
+    found = wiring.whitelist(wiring.settings(context.obj))
     if as_json:
         return output.print_json(found)
     output.table(
@@ -24,7 +22,7 @@ def actions(context: typer.Context, as_json: output.Json = False) -> None:
                 action.risk,
                 "yes" if action.reversible else "no",
                 output.text(action.title),
-                output.text(action.when, 90),
+                output.text(action.when),
             )
             for action in found
         ),

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from orchestrator import app as wiring
-from orchestrator.cli import output
-from orchestrator.domain.verdicts import Answer
+from orchestrator.cli import lookup, output
+from orchestrator.domain.verdicts import Answer, Approval
 
 app = typer.Typer(help="Questions to a person: list, approve, deny.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -48,14 +48,17 @@ def list_(
 @app.command()
 def approve(context: typer.Context, approval_id: str, reason: Reason) -> None:
     """Let exactly these bytes run: it starts within a second while `healer serve` is up."""
-    wiring.answer(
-        wiring.open_record(wiring.settings(context.obj)), approval_id, Answer.APPROVED, wiring.actor(), reason
-    )
-    output.say(f"{approval_id} is approved. Follow it: healer runs follow")
+    done = _answer(context, approval_id, Answer.APPROVED, reason)
+    output.say(f"{done.id} is approved. Follow it: healer runs follow {done.incident_id}")
 
 
 @app.command()
 def deny(context: typer.Context, approval_id: str, reason: Reason) -> None:
     """Refuse: the incident is escalated and nothing runs."""
-    wiring.answer(wiring.open_record(wiring.settings(context.obj)), approval_id, Answer.DENIED, wiring.actor(), reason)
-    output.say(f"{approval_id} is denied; nothing runs.")
+    done = _answer(context, approval_id, Answer.DENIED, reason)
+    output.say(f"{done.id} is denied; nothing runs.")
+
+
+def _answer(context: typer.Context, given: str, answer: Answer, reason: str) -> Approval:
+    store = wiring.open_record(wiring.settings(context.obj))
+    return wiring.answer(store, lookup.approval(store, given), answer, wiring.actor(), reason)

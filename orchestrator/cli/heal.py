@@ -11,6 +11,9 @@ from orchestrator import app as wiring
 from orchestrator.cli import output, runs
 from orchestrator.domain.incidents import FINAL, Incident, IncidentState
 
+#: Seconds between two looks whether the worker that we wait for is still there.
+ALIVE_PERIOD = 2.0
+
 
 def heal(
     context: typer.Context,
@@ -22,7 +25,7 @@ def heal(
     settings = wiring.settings(context.obj)
     store = wiring.open_record(settings)
     after = wiring.look(settings, host)
-    deadline = time.monotonic() + wait
+    deadline, looked = time.monotonic() + wait, time.monotonic()
     opened: set[str] = set()
     done = False
     while time.monotonic() < deadline:
@@ -39,6 +42,9 @@ def heal(
         waiting = [one for one in found if one.state not in FINAL and one.state is not IncidentState.PENDING_APPROVAL]
         if done and not waiting:
             return _answer(found, host, as_json=as_json)
+        if time.monotonic() - looked > ALIVE_PERIOD:
+            wiring.require_worker(settings, store)
+            looked = time.monotonic()
         time.sleep(0.2)
     output.complain(f"{host}: not done after {wait:g} s; it goes on without us: healer runs follow")
     raise typer.Exit(1)

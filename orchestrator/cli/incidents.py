@@ -7,11 +7,16 @@ from typing import Annotated
 import typer
 
 from orchestrator import app as wiring
-from orchestrator.cli import output
-from orchestrator.domain.incidents import IncidentState
+from orchestrator.cli import lookup, output
+from orchestrator.domain.incidents import SETTLED, Incident, IncidentState, Origin, SubjectKind
 from orchestrator.errors import ConfigError
 
 app = typer.Typer(help="What is or was sick: list, show, close.", no_args_is_help=True, rich_markup_mode=None)
+
+
+def what(incident: Incident) -> str:
+    """The sick thing as a person knows it: what has no name is shown by its words."""
+    return incident.template if incident.subject.kind is SubjectKind.SIGNATURE else incident.subject.name
 
 
 @app.command("list")
@@ -33,8 +38,8 @@ def list_(
             (
                 incident.id,
                 output.text(incident.host),
-                output.text(incident.subject.name, 40),
-                output.state(incident.state),
+                output.text(what(incident), 60),
+                output.state(incident.state) + (" (injected)" if incident.origin is Origin.INJECTED else ""),
                 str(incident.count),
                 output.when(incident.first_seen),
                 output.when(incident.last_seen),
@@ -50,9 +55,8 @@ def list_(
 def show(context: typer.Context, incident_id: str, as_json: output.Json = False) -> None:
     """One incident with its evidence, decision, verdict, runs and every step in order."""
     store = wiring.open_record(wiring.settings(context.obj))
-    incident = store.incident(incident_id)
-    if incident is None:
-        raise ConfigError(f"There is no incident {incident_id}. `healer incidents list` shows them.")
+    incident = lookup.incident(store, incident_id)
+    incident_id = incident.id
     evidence, decision = store.evidence(incident_id), store.decision(incident_id)
     verdict, runs = store.verdict(incident_id), store.runs(incident_id=incident_id)
     events = store.events(incident_id=incident_id)
@@ -67,7 +71,8 @@ def show(context: typer.Context, incident_id: str, as_json: output.Json = False)
                 "events": events,
             }
         )
-    output.say(f"{incident.id}  {incident.host}  {incident.subject.name}  {incident.state}")
+    marked = "  (injected)" if incident.origin is Origin.INJECTED else ""
+    output.say(f"{incident.id}  {incident.host}  {what(incident)}  {incident.state}{marked}")
     output.say(f"  {incident.reason}")
     output.say(
         f"  seen {incident.count} times, {output.when(incident.first_seen)} to {output.when(incident.last_seen)}"
@@ -93,11 +98,12 @@ def close(
 ) -> None:
     """Close an escalated incident, so that the next error opens a new one."""
     store = wiring.open_record(wiring.settings(context.obj))
+    incident_id = lookup.incident(store, incident_id).id
     closed = store.move(
         incident_id,
         IncidentState.EXPIRED,
         f"closed: {reason}",
-        expected=(IncidentState.ESCALATED, IncidentState.NOISE),
+        expected=sorted(SETTLED),
         actor=wiring.actor(),
     )
     if not closed:

@@ -38,4 +38,6 @@ def init(
         written.append(f"{loaded.token_file} (mode 0600)")
     for path in written:
         output.say(f"wrote {path}")
+    if not written:
+        output.say(f"kept {config}, its inventory and its token as they are")
     output.say("Next: list your hosts in inventory/hosts.yml, then `healer trust`, then `healer doctor`.")

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from enum import Enum
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
+
+from orchestrator.domain.plain import plain
 
 #: The option that everything that lists has.
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
@@ -40,26 +40,15 @@ STATE_STYLES = {
 }
 
 
-def plain(value: Any) -> Any:
-    """Domain objects as JSON values: dataclasses by field, times as ISO 8601, enums and paths as text."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, Path):
-        return str(value)
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [plain(item) for item in value]
-    return value
+#: Columns of a table that nobody looks at on a screen: what reads it must not lose a character.
+PIPE_WIDTH = 1000
 
 
-def print_json(value: Any) -> None:
-    """One JSON document on stdout."""
-    sys.stdout.write(json.dumps(plain(value), indent=2, ensure_ascii=False) + "\n")
+def print_json(value: Any, *, line: bool = False) -> None:
+    """One JSON document on stdout; `line`: on one line, for what goes on without end."""
+    sys.stdout.write(json.dumps(plain(value), indent=None if line else 2, ensure_ascii=False) + "\n")
+    if line:
+        sys.stdout.flush()
 
 
 def say(text: str) -> None:
@@ -88,15 +77,22 @@ def when(moment: datetime | None) -> str:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], empty: str) -> None:
-    """A table whose cells may carry markup: escape what hosts wrote with `text`. `empty` where there is no row."""
+    """A table whose cells may carry markup: escape what hosts wrote with `text`. `empty` where there is no row.
+
+    The first column is the id that one types next: it is never cut. The others are folded where room is short.
+    """
     listed = list(rows)
     if not listed:
         say(empty)
         return
-    grid = Table(*columns, box=None, header_style="bold", pad_edge=False)
+    grid = Table(box=None, header_style="bold", pad_edge=False)
+    longest = max(Text.from_markup(row[0]).cell_len for row in listed)
+    for number, name in enumerate(columns):
+        grid.add_column(name, overflow="fold", min_width=None if number else longest, no_wrap=not number)
     for row in listed:
         grid.add_row(*row)
-    Console(soft_wrap=False, highlight=False).print(grid)
+    width = None if sys.stdout.isatty() else PIPE_WIDTH
+    Console(soft_wrap=False, highlight=False, width=width).print(grid)
 
 
 def text(value: object, width: int = 0) -> str:

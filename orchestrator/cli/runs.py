@@ -8,9 +8,8 @@ from typing import Annotated
 import typer
 
 from orchestrator import app as wiring
-from orchestrator.cli import output
+from orchestrator.cli import lookup, output
 from orchestrator.domain.incidents import FINAL
-from orchestrator.errors import ConfigError
 from orchestrator.ports import Event
 from orchestrator.record import artifacts
 
@@ -57,9 +56,7 @@ def show(
 ) -> None:
     """One run: its tasks, how each ended, and where the artifacts lie."""
     settings = wiring.settings(context.obj)
-    run = wiring.open_record(settings).run(run_id)
-    if run is None:
-        raise ConfigError(f"There is no run {run_id}. `healer runs list` shows them.")
+    run = lookup.run(wiring.open_record(settings), run_id)
     folder = settings.artifacts_dir / run.id
     if stdout:
         return output.say(artifacts.stdout(folder))
@@ -82,16 +79,20 @@ def follow(
 ) -> None:
     """Every step as it happens, one line each; Ctrl-C ends it."""
     store = wiring.open_record(wiring.settings(context.obj))
-    newest = store.events(limit=1_000_000)[-1:] if not (history or incident_id) else ()
-    after = newest[0].seq if newest else 0
+    if incident_id:
+        incident_id = lookup.incident(store, incident_id).id
+    after = 0 if history or incident_id else store.newest()
     while True:
-        for event in store.events(after=after, incident_id=incident_id):
-            after = event.seq
-            output.print_json(event) if as_json else output.say(line(event))
+        # Before the events: what ended it is then among them.
         incident = store.incident(incident_id) if incident_id else None
-        if incident and incident.state in FINAL:
+        events = store.events(after=after, incident_id=incident_id)
+        for event in events:
+            after = event.seq
+            output.print_json(event, line=True) if as_json else output.say(line(event))
+        if not events and incident and incident.state in FINAL:
             return
-        time.sleep(0.2)
+        if not events:
+            time.sleep(0.2)
 
 
 def line(event: Event) -> str:

@@ -31,10 +31,8 @@ def serve(context: typer.Context) -> None:
     try:
         worker.start()
         server.start()
-        hosts = len(worker.hosts)
-        output.say(
-            f"healer serve: {hosts} hosts, chooser {worker.chooser}, http://{settings.api_host}:{settings.api_port}"
-        )
+        hosts = wiring.counted(len(worker.hosts), "host")
+        output.say(f"healer serve: {hosts}, chooser {worker.chooser}, http://{settings.api_host}:{settings.api_port}")
         ended.wait()
     finally:
         server.stop()

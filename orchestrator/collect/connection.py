@@ -12,7 +12,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from orchestrator.collect.proxy import Proxy
 from orchestrator.collect.refusals import translate
 from orchestrator.collect.route import Hop, find_route
 from orchestrator.domain.hosts import Host
-from orchestrator.errors import HostAuthRefused, HostKeyMismatch, HostTimeout
+from orchestrator.errors import HostAuthRefused, HostKeyMismatch, HostTimeout, HostUnreachable
 from orchestrator.settings import Settings
 
 # paramiko logs every failed handshake with a traceback; each of them is raised from here as a sentence instead.
@@ -116,16 +116,24 @@ def _reach(
     reached = _Reached(transport, sock, proxy)
     try:
         transport.banner_timeout = transport.auth_timeout = transport.handshake_timeout = _left(deadline)
-        _check_host_key(transport, host, hop, settings, deadline)
+        _check_host_key(transport, host, hop, settings, deadline, last=last)
         _log_in(transport, host, hop, deadline, last=last)
         transport.set_keepalive(_KEEPALIVE)
-    except BaseException:
+    except BaseException as error:
+        code = proxy.ended() if proxy is not None else None
         _end([reached])
+        if code is not None and isinstance(error, paramiko.SSHException | OSError | EOFError):
+            raise HostUnreachable(
+                f"The proxy command to {host.name} ({hop.address}:{hop.port}) ended with code {code}. Try it by hand: "
+                f"{hop.proxy_command}"
+            ) from error
         raise
     return reached
 
 
-def _check_host_key(transport: _Transport, host: Host, hop: Hop, settings: Settings, deadline: float) -> None:
+def _check_host_key(
+    transport: _Transport, host: Host, hop: Hop, settings: Settings, deadline: float, *, last: bool
+) -> None:
     known = known_keys(hop.known_hosts, hop.name, settings.child_environment)
     kinds = {algorithm for algorithm, _ in known.trusted}
     options = transport.get_security_options()
@@ -133,23 +141,28 @@ def _check_host_key(transport: _Transport, host: Host, hop: Hop, settings: Setti
     options.key_types = sorted(options.key_types, key=lambda kind: _kind(kind) not in kinds)
     transport.start_client(timeout=_left(deadline))
     if not transport.initial_kex_done:
-        raise HostTimeout(f"{host.name} ({hop.address}:{hop.port}) did not finish the SSH handshake in time.")
+        raise HostTimeout(
+            f"{host.name} ({hop.address}:{hop.port}) did not finish the SSH handshake in time. Is an SSH server there, "
+            "and is it overloaded?"
+        )
     key = transport.get_remote_server_key()
     shown = (key.get_name(), base64.b64encode(key.asbytes()).decode())
-    where = f"{host.name} ({hop.address}:{hop.port})"
+    where = f"{host.name} ({hop.address}:{hop.port})" if last else f"{hop.address}:{hop.port}, the way to {host.name},"
+    # `healer trust` asks the host itself, through jumps that are trusted already.
+    trust = f"healer trust {host.name}" if last else f"ssh-keyscan -p {hop.port} {hop.address} >> {hop.known_hosts}"
     found = f"its {key.get_name()} key {key.fingerprint}"
     if shown in known.revoked:
         raise HostKeyMismatch(f"{where} shows a revoked key: {found} is marked @revoked in {hop.known_hosts}.")
     if shown in known.trusted:
         return
     if known.trusted:
+        anew = f"{trust} --replace" if last else f"take its old line out, and {trust}"
         raise HostKeyMismatch(
             f"{where} shows another host key than {hop.known_hosts} has for {hop.name}: {found}. Somebody may be in "
-            f"between, or the host was set up anew. Compare on the host, then: healer trust {host.name} --replace"
+            f"between, or the host was set up anew. Compare on the host, then: {anew}"
         )
     raise HostKeyMismatch(
-        f"{where} is not in {hop.known_hosts} as {hop.name}: {found}. Compare it on the host, then: "
-        f"healer trust {host.name}"
+        f"{where} is not in {hop.known_hosts} as {hop.name}: {found}. Compare it on the host, then: {trust}"
     )
 
 
@@ -162,15 +175,16 @@ def _log_in(transport: _Transport, host: Host, hop: Hop, deadline: float, *, las
     tried: list[str] = []
     own_key = host.connection.key_file if last else None
     password = host.connection.password if last else None
-    for label, load in _keys(host, hop, own_key):
-        if len(tried) == _MOST_KEYS or not transport.is_active():
-            break
-        key = load()
-        if key is not None:
-            tried.append(label)
-            transport.auth_timeout = _left(deadline)
-            if _accepted(lambda: transport.auth_publickey(hop.user, key)):  # noqa: B023  # called at once
-                return
+    with contextlib.closing(_keys(host, hop, own_key)) as keys:
+        for label, load in keys:
+            if len(tried) == _MOST_KEYS or not transport.is_active():
+                break
+            key = load()
+            if key is not None:
+                tried.append(label)
+                transport.auth_timeout = _left(deadline)
+                if _accepted(lambda: transport.auth_publickey(hop.user, key)):  # noqa: B023  # called at once
+                    return
     if password is not None and transport.is_active():
         tried.append("the password")
         if _accepted(lambda: transport.auth_password(hop.user, str(password))):
@@ -192,14 +206,20 @@ def _accepted(attempt: Callable[[], list[str]]) -> bool:
         return False
 
 
-def _keys(host: Host, hop: Hop, own_key: str | None) -> Iterator[tuple[str, Callable[[], paramiko.PKey | None]]]:
+def _keys(
+    host: Host, hop: Hop, own_key: str | None
+) -> Generator[tuple[str, Callable[[], paramiko.PKey | None]], None, None]:
     if own_key is not None:
         path = Path(own_key).expanduser()
         yield str(path), lambda: _own_key(host, path)
     if not hop.identities_only:
         agent = _agent()
-        for number, key in enumerate(agent.get_keys() if agent else (), start=1):
-            yield f"agent key {number}", lambda key=key: key  # type: ignore[misc]
+        try:
+            for number, key in enumerate(agent.get_keys() if agent else (), start=1):
+                yield f"agent key {number}", lambda key=key: key  # type: ignore[misc]
+        finally:
+            if agent is not None:
+                agent.close()
     for name in hop.identity_files:
         if Path(name).is_file() and name != own_key:
             yield name, lambda name=name: _spare_key(Path(name))  # type: ignore[misc]
@@ -217,7 +237,9 @@ def _own_key(host: Host, path: Path) -> paramiko.PKey:
     try:
         status = path.stat()
     except OSError as error:
-        raise HostAuthRefused(f"{host.name}: the key {path} can't be read: {error.strerror}.") from error
+        raise HostAuthRefused(
+            f"{host.name}: the key {path} can't be read: {error.strerror}. Put ansible_ssh_private_key_file right."
+        ) from error
     # ssh's own rule, so that Ansible's connection does not fail where ours works.
     if status.st_uid == os.getuid() and status.st_mode & 0o077:
         raise HostAuthRefused(

@@ -42,7 +42,8 @@ class Delivery:
         with self._lock:
             kept = self._limit.pick(self._echoes.without(records))
             waited = time.monotonic() - self._moved.get(source, 0.0)
-            if not kept and not now and (cursor is None or waited < _IDLE_CURSOR):
+            # What was told already or dropped is done with: read again, it would count as new.
+            if not records and not now and (cursor is None or waited < _IDLE_CURSOR):
                 return
             self._sink(self._host, source, kept, cursor)
             self._moved[source] = time.monotonic()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from calendar import isleap
 from datetime import UTC, datetime, timedelta, timezone
 
 from orchestrator.collect.wording import clean
@@ -13,7 +14,9 @@ from orchestrator.domain.records import LogRecord
 _PRIORITY = 6
 _NAMES = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _MONTHS = {name: at for at, name in enumerate(_NAMES, start=1)}
-_ISO = re.compile(r"\[?(\d{4})[-/](\d\d)[-/](\d\d)[T ](\d\d):(\d\d):(\d\d)(?:[.,]\d+)?\s?(Z|[+-]\d\d:?\d\d)?\]?:?\s*")
+_ISO = re.compile(
+    r"\[?(\d{4})[-/](\d\d)[-/](\d\d)[T ](\d\d):(\d\d):(\d\d)(?:[.,]\d+)?\s?((?:Z|UTC|GMT)\b|[+-]\d\d:?\d\d)?\]?:?\s*"
+)
 _SYSLOG = re.compile(r"([A-Z][a-z]{2})\s+(\d{1,2}) (\d\d):(\d\d):(\d\d)\s+")
 _APACHE = re.compile(r"\[[A-Z][a-z]{2} ([A-Z][a-z]{2}) (\d\d) (\d\d):(\d\d):(\d\d)(?:\.\d+)? (\d{4})\]\s*")
 #: `host program[pid]: ` of a syslog line, after its time.
@@ -47,8 +50,10 @@ def essence(message: str) -> str:
         match = pattern.match(message)
         if match is not None:
             message = message[match.end() :]
-            break
-    return _PREFIX.sub("", message, count=1).strip()
+            # Host and program stand behind a time of syslog's; a logger's "ERROR shop: " is the line's own.
+            host = _PREFIX.match(message) if pattern is _SYSLOG or match[0][10] == "T" else None
+            return message[host.end() if host else 0 :].strip()
+    return message.strip()
 
 
 def _time(text: str, newest: datetime, zone: timezone) -> datetime | None:
@@ -61,22 +66,32 @@ def _time(text: str, newest: datetime, zone: timezone) -> datetime | None:
             rest = (int(match[at]) for at in range(2, 6))
             return datetime(int(match[6]), month, *rest, tzinfo=zone).astimezone(UTC)  # type: ignore[arg-type, misc]
         if match := _SYSLOG.match(text):
-            month = _MONTHS[match[1].lower()]
-            day, hour, minute, second = (int(match[at]) for at in range(2, 6))
-            # No year: the newest one that is not in the future.
-            year = newest.astimezone(zone).year
-            found = datetime(year, month, day, hour, minute, second, tzinfo=zone)
-            return (found if found <= newest + timedelta(days=1) else found.replace(year=year - 1)).astimezone(UTC)
+            return _in_newest_year(match, newest, zone)
     except (ValueError, KeyError, OverflowError):
         # Digits that are no date.
         return None
     return None
 
 
+def _in_newest_year(match: re.Match[str], newest: datetime, zone: timezone) -> datetime | None:
+    """No year is given: the newest one that is not in the future, give or take a day."""
+    month = _MONTHS[match[1].lower()]
+    day, hour, minute, second = (int(match[at]) for at in range(2, 6))
+    year = newest.astimezone(zone).year
+    # The next one too: on the last evening of a year the host's clock may be in the new one already.
+    for guess in (year + 1, year, year - 1):
+        if day == 29 and month == 2 and not isleap(guess):
+            continue
+        found = datetime(guess, month, day, hour, minute, second, tzinfo=zone)
+        if found <= newest + timedelta(days=1):
+            return found.astimezone(UTC)
+    return None
+
+
 def _zone(text: str | None, zone: timezone) -> timezone:
     if text is None:
         return zone
-    if text == "Z":
+    if text in ("Z", "UTC", "GMT"):
         return UTC
     digits = text.replace(":", "")
     minutes = int(digits[1:3]) * 60 + int(digits[3:5])

@@ -19,6 +19,8 @@ from orchestrator.errors import HostUnreachable
 _LIMIT = 20.0
 #: Bytes of an answer's line: a host that says more is not answering.
 _LONGEST = 4096
+#: Lines that may come before the first answer.
+_GREETING = 1000
 
 
 class FileLoop:
@@ -26,12 +28,13 @@ class FileLoop:
 
     def __init__(self, link: Link, log_files: Sequence[LogFile], *, root: bool) -> None:
         """Start it. Raises HostUnreachable, HostTimeout."""
-        self._host = link.host.name
+        self._host, self._files = link.host.name, len(log_files)
         self._rest = b""
         self._stream = link.open(files.build_loop([one.path for one in log_files]), root=root)
         try:
-            while self._line() != "ready":
-                pass
+            # A login's greeting may come first.
+            if not any(self._line() == "ready" for _ in range(_GREETING)):
+                raise HostUnreachable(f"{self._host} does not start the reading of its log files.")
         except BaseException:
             self._stream.close()
             raise
@@ -40,10 +43,12 @@ class FileLoop:
         """Each file's state by its place in the list. Raises HostUnreachable, HostTimeout."""
         self._stream.write(b"S\n")
         found: dict[int, FileState] = {}
-        while (line := self._line()) != "end":
-            parsed = files.parse_state(line)
+        for _ in range(self._files):
+            parsed = files.parse_state(self._line())
             if parsed is not None:
                 found[parsed[0]] = parsed[1]
+        if self._line() != "end" or len(found) != self._files:
+            raise HostUnreachable(f"{self._host} gives no usable answer about its log files.")
         return found
 
     def read(self, read: Read) -> bytes:

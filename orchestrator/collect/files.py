@@ -81,6 +81,10 @@ class Read:
     skipped: int = 0
 
 
+#: Before the first byte of a file that is not there yet: whatever appears is new.
+NOTHING = Position(device=0, inode=0, offset=0)
+
+
 def position_of(cursor: Cursor | None) -> Position | None:
     """The position behind a cursor; None for none, or for what is no position."""
     if cursor is None:
@@ -118,11 +122,15 @@ def plan(index: int, position: Position | None, state: FileState) -> tuple[Read 
 
     Without a position reading begins at the end: what was written before we came is nobody's fresh error.
     """
-    if not state.found or not state.readable:
+    if not state.found:
+        return None, position or NOTHING
+    if not state.readable:
         return None, position
     start = Position(device=state.device, inode=state.inode, offset=0)
     if position is None:
         return None, Position(device=state.device, inode=state.inode, offset=state.size)
+    if position == NOTHING:
+        position = start
     if (position.device, position.inode) != (state.device, state.inode):
         request = f"O {index} {position.inode} {position.offset} {CHUNK}"
         return Read(request=request, count=CHUNK, position=start, old=position, last=True), position
@@ -148,7 +156,7 @@ def split(read: Read, data: bytes) -> tuple[list[bytes], Position]:
     if read.last:
         data = data.rstrip(b"\0")
         if len(data) < read.count:
-            return [line for line in data.split(b"\n") if line], start
+            return [line for line in _plain(data.split(b"\n")) if line], start
         # There is more of the old file: its own position goes on, and the next plan asks again.
         start = Position(device=read.old.device, inode=read.old.inode, offset=read.old.offset + read.count)
     *lines, rest = data.split(b"\n")
@@ -156,4 +164,9 @@ def split(read: Read, data: bytes) -> tuple[list[bytes], Position]:
         rest = b""
     # A file that was cut meanwhile gave NULs: the offset is then past its end, which the next plan sees as truncation.
     after = Position(device=start.device, inode=start.inode, offset=start.offset - len(rest))
-    return (lines[1:] if read.skipped else lines), after
+    return _plain(lines[1:] if read.skipped else lines), after
+
+
+def _plain(lines: Sequence[bytes]) -> list[bytes]:
+    """Without the hole that a writer leaves whose file was emptied under it: NULs up to where it goes on."""
+    return [line.lstrip(b"\0") for line in lines]

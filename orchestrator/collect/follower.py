@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from orchestrator.collect import passes
 from orchestrator.collect.connection import Connections
 from orchestrator.collect.delivery import Delivery
-from orchestrator.collect.journal import BY_FIELD, BY_TEXT
+from orchestrator.collect.journal import BY_FIELD, BY_TEXT, CursorRefused
 from orchestrator.collect.link import Link
 from orchestrator.collect.login import Login, clock_offset
 from orchestrator.collect.readers import FIRST_LOOK, FileReader, JournalReader, TooFarBehind
@@ -51,7 +51,7 @@ class HostFollower:
         self._problems: tuple[str, ...] = ()
         #: Sources that begin anew instead of at their stored cursor, which the journal refused or a flood left behind.
         self._anew: set[str] = set()
-        self._cut_short = 0
+        self._cut_short = self._left_behind = 0
         self._thread = threading.Thread(target=self._run, name=f"follow {host.name}", daemon=True)
 
     def start(self) -> None:
@@ -73,6 +73,10 @@ class HostFollower:
     def state(self) -> SourceState:
         """How the host is being read."""
         found = list(self._problems)
+        if self._left_behind:
+            found.append(
+                f"passed over a backlog of the journal {self._left_behind} times: it grows faster than it is read."
+            )
         for reader in self._readers:
             if isinstance(reader, FileReader):
                 found += reader.problems
@@ -94,12 +98,12 @@ class HostFollower:
             try:
                 self._session()
                 longest = False
-            except TooFarBehind as error:
-                self._anew |= {BY_FIELD.source, BY_TEXT.source}
-                self._problems = (f"{error} What was unread is dropped.",)
-                continue
             except HealingError as error:
                 self._fail(error)
+                if isinstance(error, CursorRefused | TooFarBehind):
+                    # Both: where one is refused the other's place is gone too, and each would end the other's reading.
+                    self._anew |= {BY_FIELD.source, BY_TEXT.source}
+                self._left_behind += isinstance(error, TooFarBehind)
                 # A refused login or key is no passing trouble, and asking often looks like an attack.
                 longest = isinstance(error, PermanentError)
             except Exception as error:  # a dead thread would be a silent host: tell, and go on
@@ -151,12 +155,12 @@ class HostFollower:
             for query in (BY_FIELD, BY_TEXT) if journal else ():
                 reader = JournalReader(link, login, query, self._delivery, self._stopping)
                 readers.append(reader)
-                reader.open(None if query.source in self._anew else self._cursor(self._host.name, query.source))
+                reader.open(self._begin(query.source))
             if self._host.log_files:
                 files = FileReader(link, login, self._delivery, self._stopping)
                 readers.append(files)
                 files.open(lambda source: self._cursor(self._host.name, source))
-            self._readers, self._anew = tuple(readers), set()
+            self._readers = tuple(readers)
             for one in readers:
                 name = f"read {self._host.name} {one.name}"
                 threads.append(threading.Thread(target=self._read, args=(one,), name=name, daemon=True))
@@ -168,12 +172,17 @@ class HostFollower:
             for thread in threads:
                 thread.join(timeout=5)
 
+    def _begin(self, source: str) -> Cursor | None:
+        """The stored cursor, unless the source begins anew this once."""
+        if source in self._anew:
+            self._anew.discard(source)
+            return None
+        return self._cursor(self._host.name, source)
+
     def _read(self, reader: Reader) -> None:
         try:
             reader.run()
         except HealingError as error:
-            if "cursor" in str(error):
-                self._anew.add(reader.name)
             self._error = self._error or error
         except Exception as error:  # as in _run
             log.exception("reading %s of %s", reader.name, self._host.name)
@@ -205,7 +214,7 @@ class HostFollower:
         with self._reading(link, login, journal=False):
             for _ in range(10):
                 for query in (BY_FIELD, BY_TEXT):
-                    after = self._cursor(self._host.name, query.source)
+                    after = self._begin(query.source)
                     since = time.time() + login.clock_offset - FIRST_LOOK
                     batch = passes.read_journal(link, login, query, after=after, since=since)
                     self._delivery.deliver(query.source, batch.records, batch.cursor, now=batch.cursor is not None)

@@ -98,7 +98,8 @@ def parse(answer: bytes, units: Sequence[str], paths: Sequence[str]) -> Facts:
             at += 3
         elif kind == "P":
             path = paths[int(index)]
-            path_facts[path] = _path_facts(path, *fields[at + 1 : at + 5])
+            real, status, dangling, way = fields[at + 1 : at + 5]
+            path_facts[path] = _path_facts(path, real, status, dangling, way)
             at += 5
         else:
             raise ValueError(f"the answer has an unknown part {fields[at][:40]!r}")

@@ -14,6 +14,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from math import floor
 from typing import Any
 
 from orchestrator.collect.login import Login
@@ -21,6 +22,7 @@ from orchestrator.collect.ownership import is_own
 from orchestrator.collect.wording import WORTH, clean
 from orchestrator.domain.ids import Cursor
 from orchestrator.domain.records import JOURNAL, LogRecord, Severity
+from orchestrator.errors import HostUnreachable
 
 #: What PID 1 says of a unit that failed (systemd's sd-messages.h).
 FAILURES = frozenset(
@@ -42,6 +44,10 @@ FIELDS = (
 TOO_LONG = "(a message over 4096 bytes; see journalctl on the host)"
 _OPTIONS = f"--no-pager --quiet --output=json --output-fields={','.join(FIELDS)}"
 _UNIT_NAME = re.compile(r"[A-Za-z0-9:_.\\@-]{1,256}")
+
+
+class CursorRefused(HostUnreachable):
+    """journalctl knows no such place: the journal was made anew, or the cursor is none."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,7 +80,7 @@ def build_command(
     # Not --after-cursor: where the cursor's own record does not match the query, it silently skips the first one that
     # does (tried, systemd 252). This begins with the cursor's record, which `beyond` drops.
     words += [f"--cursor={shlex.quote(after)}"] if after else []
-    words += [f"--since=@{since:.0f}"] if since is not None and not after else []
+    words += [f"--since=@{floor(since)}"] if since is not None and not after else []
     if not query.by_text:
         words += [f"PRIORITY={number}" for number in range(5)]
         words += ["+", "_PID=1", "_UID=0", *(f"MESSAGE_ID={one}" for one in sorted(FAILURES))]
@@ -90,6 +96,11 @@ def build_command(
 def position_command() -> str:
     """Prints one record, whose cursor is the journal's end now."""
     return "journalctl --no-pager --quiet --output=json --output-fields=PRIORITY --lines=1 </dev/null"
+
+
+def refused(words: str) -> bool:
+    """Whether journalctl's complaint is about the cursor."""
+    return "to cursor" in words
 
 
 def cursor_of(line: bytes) -> Cursor | None:
@@ -131,7 +142,7 @@ def parse(line: bytes, host: str, login: Login, query: Query = BY_FIELD) -> LogR
     failure = _is_failure(fields, priority) if speaks else False
     if query.by_text and (failure or Severity.of_priority(priority) >= Severity.WARNING):
         return None
-    message = clean(_text(entry.get("MESSAGE")))
+    message = clean(_text(entry.get("MESSAGE", "")))
     unit = _unit(fields, speaks=speaks)
     trusted = {key: value for key, value in fields.items() if key.startswith("_")}
     return LogRecord(

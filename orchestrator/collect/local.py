@@ -102,8 +102,10 @@ class LocalStream:
     def read(self, timeout: float | None = None) -> bytes:
         """See Stream."""
         try:
-            ready, _, _ = select.select([self._sock], [], [], timeout)
-            if ready:
+            # Not select(): it knows no descriptor above 1023, which a large fleet has.
+            waiting = select.poll()
+            waiting.register(self._sock, select.POLLIN)
+            if waiting.poll(None if timeout is None else timeout * 1000):
                 return self._sock.recv(_CHUNK)
         except (OSError, ValueError):
             return b""

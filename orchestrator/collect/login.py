@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from orchestrator.collect.link import Link
 from orchestrator.errors import HostUnreachable
@@ -60,14 +60,18 @@ echo "journalctl=$(command -v journalctl)"
 echo "features=$(journalctl --version 2>/dev/null | tr '\n' ' ')"
 echo "python=$(command -v python3)"
 """
-_SUDO = 'echo "sudo=$(sudo -n true 2>&1 </dev/null && echo yes)"\n'
+#: By its exit code: it may warn of something else (a host name that can't be resolved) and work.
+_SUDO = """
+if said=$(sudo -n true 2>&1 </dev/null); then echo sudo=yes; else echo "sudo=$(echo "$said" | tail -n 1)"; fi
+"""
 
 
 def learn(link: Link) -> Login:
     """Ask the host; two round trips. Raises HostUnreachable (no usable answer), HostTimeout."""
     become = link.host.connection.become
     answer = link.run(_SCRIPT + (_SUDO if become else ""), timeout=20)
-    return parse(answer.text, become=become, offset=clock_offset(link), host=link.host.name)
+    login = parse(answer.text, become=become, host=link.host.name)
+    return replace(login, clock_offset=clock_offset(link))
 
 
 def clock_offset(link: Link) -> float:
@@ -84,7 +88,7 @@ def clock_offset(link: Link) -> float:
     return there - (before + after) / 2
 
 
-def parse(text: str, *, become: bool, offset: float, host: str) -> Login:
+def parse(text: str, *, become: bool, host: str) -> Login:
     """The answer as values. Raises HostUnreachable where it is none (a login shell that runs no scripts)."""
     told = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
     try:
@@ -101,10 +105,9 @@ def parse(text: str, *, become: bool, offset: float, host: str) -> Login:
         user=told.get("user", ""),
         source=told.get("source", ""),
         unit=told.get("unit", ""),
-        clock_offset=offset,
         zone_minutes=minutes,
-        sudo=sudo.endswith("yes") if become else None,
-        sudo_words="" if sudo.endswith("yes") else sudo[:200],
+        sudo=sudo == "yes" if become else None,
+        sudo_words="" if sudo == "yes" else sudo[:200],
         journal=uid == 0 or told.get("journal") == "yes",
         journalctl=bool(told.get("journalctl")),
         grep="+PCRE2" in told.get("features", ""),

@@ -11,7 +11,7 @@ from orchestrator.collect import files, journal
 from orchestrator.collect.filelines import has_time
 from orchestrator.collect.fileloop import open_loop, problem_of, read_on, records_of
 from orchestrator.collect.files import Position
-from orchestrator.collect.journal import Query
+from orchestrator.collect.journal import CursorRefused, Query
 from orchestrator.collect.link import Link
 from orchestrator.collect.login import Login
 from orchestrator.domain.ids import Cursor
@@ -48,8 +48,9 @@ def read_journal(
     if not more and last not in (b"code=0", b"code=1"):
         raise HostTimeout(f"{link.host.name}: journalctl did not answer: {last.decode('utf-8', 'replace')[:200]}")
     if not more and last == b"code=1" and not (query.by_text and all(line.startswith(b"{") for line in lines)):
-        said = b" ".join(lines[:2]).decode("utf-8", "replace")
-        raise HostTimeout(f"{link.host.name}: journalctl failed: {said[:300]}")
+        said = b" ".join(lines[:2]).decode("utf-8", "replace")[:300]
+        kind = CursorRefused if journal.refused(said) else HostTimeout
+        raise kind(f"{link.host.name}: journalctl failed: {said}")
     records = tuple(
         record
         for line in journal.beyond(lines, after)
@@ -94,6 +95,10 @@ def read_files_since(link: Link, login: Login, positions: Mapping[str, Position]
                 raise HostAuthRefused(problem_of(file, state, login))
             while True:
                 lines, position, read = read_on(loop, index, position, state)
+                if read is not None and read.skipped:
+                    raise HostTimeout(
+                        f"{link.host.name} wrote {read.skipped} bytes to {file.path}: too much to look through."
+                    )
                 records += records_of(lines, host=link.host, file=file, state=state, login=login)
                 # A half line is no progress: it is not there yet.
                 if read is None or position == read.old:
@@ -133,8 +138,9 @@ def mark(link: Link, login: Login, now: float) -> Cursor:
         loop.close()
         for index, file in enumerate(link.host.log_files):
             state = states[index]
-            if state.found and state.readable:
-                position = Position(device=state.device, inode=state.inode, offset=state.size)
+            # Of a file that is not there yet everything will be new.
+            position = files.plan(index, None, state)[1]
+            if position is not None:
                 positions[file.path] = position.cursor()
     return Cursor(json.dumps({"journal": end, "time": now, "files": positions}))
 

@@ -44,8 +44,10 @@ class Pool:
                 link.close()
             if self._closed:
                 raise HostUnreachable(f"{host.name}: healing-bot is shutting down.")
-            link = self._connect(host, self.settings)
-            self._links[host.name] = link
+            link = self._links[host.name] = self._connect(host, self.settings)
+            if self._closed:
+                # Meanwhile; `close` may have passed this host by.
+                link.close()
             return link
 
     def ask(self, host: Host, *, fresh: bool = False) -> tuple[Link, Login]:

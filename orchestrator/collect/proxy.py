@@ -9,6 +9,9 @@ import socket
 import subprocess
 from collections.abc import Mapping
 
+#: Seconds between the end of a command's output and its own.
+_LAST_WORDS = 0.2
+
 
 class Proxy:
     """The running command. paramiko's own class knows no shell words, and spins once the command has ended."""
@@ -30,6 +33,13 @@ class Proxy:
             raise
         finally:
             theirs.close()
+
+    def ended(self) -> int | None:
+        """The exit code, where the command has ended by itself."""
+        try:
+            return self._process.wait(timeout=_LAST_WORDS)
+        except subprocess.TimeoutExpired:
+            return None
 
     def close(self) -> None:
         """End the command and what it started."""

@@ -10,7 +10,7 @@ from orchestrator.collect import journal
 from orchestrator.collect.delivery import Delivery
 from orchestrator.collect.fileloop import FileLoop, open_loop, problem_of, read_on, records_of
 from orchestrator.collect.files import Position, position_of
-from orchestrator.collect.journal import Query
+from orchestrator.collect.journal import CursorRefused, Query
 from orchestrator.collect.limits import BYTES_A_SECOND, BYTES_AT_ONCE, Bucket, Lines
 from orchestrator.collect.link import Link, Stream
 from orchestrator.collect.login import Login
@@ -49,7 +49,8 @@ class JournalReader:
         self._after = after
         since = time.time() + self._login.clock_offset - FIRST_LOOK
         command = journal.build_command(self._query, after=after, since=since, follow=True, grep=self._login.grep)
-        self._stream = self._link.open(f"exec 2>&1; {command}", root=self._login.journal_root)
+        # `exit`, or the shell would wait for more of its script, and a journalctl that ended would look like silence.
+        self._stream = self._link.open(f"exec 2>&1; {command}; exit", root=self._login.journal_root)
 
     def run(self) -> None:
         """Read until the end, an error always: HostUnreachable, TooFarBehind, or what the sink raises."""
@@ -64,9 +65,8 @@ class JournalReader:
             if wait and self._stopping.wait(wait):
                 return
         words = said.decode("utf-8", "replace").strip()[:200]
-        raise HostUnreachable(
-            f"{self._link.host.name}: following the journal ended: {words or 'the connection broke'}."
-        )
+        kind = CursorRefused if journal.refused(words) else HostUnreachable
+        raise kind(f"{self._link.host.name}: following the journal ended: {words or 'the connection broke'}.")
 
     def _take(self, lines: list[bytes], *, throttled: bool) -> None:
         parsed = (journal.parse(line, self._link.host.name, self._login, self._query) for line in lines)
@@ -74,7 +74,9 @@ class JournalReader:
         cursors = (journal.cursor_of(line) for line in reversed(lines))
         self._delivery.deliver(self._query.source, records, next((one for one in cursors if one is not None), None))
         if throttled and records and time.time() - records[-1].time.timestamp() > MOST_BEHIND:
-            raise TooFarBehind(f"{self._link.host.name} writes errors faster than they can be read.")
+            raise TooFarBehind(
+                f"{self._link.host.name} writes errors faster than they can be read: what is unread is passed over."
+            )
 
     def close(self) -> None:
         """End it, here and on the host."""

@@ -29,7 +29,7 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         # PEM and OpenSSH private keys; to the end of the text where no end is in sight.
         (r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY.*?(?:-----END [A-Z ]{0,40}PRIVATE KEY(?: BLOCK)?-----|\Z)", REDACTED),
         # scheme://user:password@host, with whatever the password is made of.
-        (r"([a-z][a-z0-9+.-]{0,30}://)[^\s\"'<>/@:]{0,256}(?::[^\s\"'<>]{0,512})?@", rf"\1{REDACTED}@"),
+        (r"((?<=[a-z0-9+.-])://)[^\s\"'<>/@:]{0,256}(?::[^\s\"'<>]{0,512})?@", rf"\1{REDACTED}@"),
         # Headers: the whole rest of the line.
         (
             r"((?:proxy-)?authorization|(?:set-)?cookie|x-[a-z-]{0,30}(?:token|key|secret))([\"']?\s{0,4}[:=])[^\r\n]*",
@@ -38,7 +38,7 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\b(bearer|basic|digest|negotiate)\s{1,4}(?=[^\s]{0,64}[0-9=._])[a-z0-9._~+/=-]{8,}", rf"\1 {REDACTED}"),
         # password=..., "api_key": "...", TOKEN => ..., password is ...
         (
-            rf"((?:\b|[_.-])[\w.-]{{0,40}}?{_LABEL}s?(?![a-z])[\w.-]{{0,40}}\\{{0,3}}[\"']?"
+            rf"({_LABEL}s?(?![a-z])[\w.-]{{0,40}}\\{{0,3}}[\"']?"
             r"(?:\s{0,4}(?:=>|[:=])\s{0,4}|\s{1,4}is\s{1,4}))" + _VALUE,
             rf"\1{REDACTED}",
         ),

@@ -22,13 +22,15 @@ _VARYING = (
         rf"\b(?:(?:{_DAYS}),?\s+)?(?:{_MONTHS})\s+\d{{1,2}}(?:,?\s+\d{{4}})?(?:\s+{_CLOCK})?(?:\s+\d{{4}})?\b", re.ASCII
     ),
     re.compile(rf"\b\d{{1,2}}[ /-](?:{_MONTHS})[ /-]\d{{4}}(?:[: ]{_CLOCK})?(?:\s?[+-]\d{{4}})?\b", re.ASCII),
+    # The kernel's seconds since boot, padded with blanks.
+    re.compile(r"\[\s*\d+\.\d+\]", re.ASCII),
     # UUIDs, addresses of IPv6 and network cards, pointers.
     re.compile(r"\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b", re.ASCII),
     re.compile(r"(?<![\w:])(?:[0-9a-fA-F]{1,4}:){3,7}(?::?[0-9a-fA-F]{1,4}){1,7}\b", re.ASCII),
     re.compile(r"(?<![\w:])(?:[0-9a-fA-F]{1,4}:){1,7}:(?:[0-9a-fA-F]{1,4}(?::[0-9a-fA-F]{1,4}){0,6})?", re.ASCII),
     re.compile(r"\b0[xX][0-9a-fA-F]+\b", re.ASCII),
     # Durations and sizes with their unit: 2min 3.1s, 984.0M, 4 KiB.
-    re.compile(r"(?<![\w.])(?:\d+(?:\.\d+)?(?:us|ms|min|[smhd])\b\s?)+", re.ASCII),
+    re.compile(r"(?<![\w.])(?:\d+(?:\.\d+)?(?:[nuµ]s|ms|min|[smhd])\b\s?)+", re.ASCII),
     re.compile(r"(?<![\w.])\d+(?:\.\d+)?\s?[KMGTP]i?B?\b", re.ASCII),
 )
 #: A word that may be an id: hexadecimal of at least 7, or 20 and more of letters and digits.
@@ -44,7 +46,8 @@ def _mask_word(match: re.Match[str]) -> str:
     if not any(letter.isdigit() for letter in word):
         return word
     if _HEX.fullmatch(word):
-        return MASK
+        # A plain number may go on behind a point.
+        return word if word.isdigit() else MASK
     # A random token changes between letters and digits; a name keeps its digits at its end (web-frontend-2).
     changes = len(re.findall(r"\d+", word))
     return MASK if len(word) >= _ID_LENGTH and changes >= 3 else word

@@ -13,9 +13,14 @@ Signature = NewType("Signature", str)
 Cursor = NewType("Cursor", str)
 
 
+def id_at(moment: datetime) -> str:
+    """What every incident that was opened before `moment` sorts below, and every later one above."""
+    return f"inc-{int(moment.timestamp() * 1000):012x}"
+
+
 def new_incident_id(now: datetime) -> IncidentId:
     """`inc-` + 12 hex digits of milliseconds + 8 random: sorts by time, also inside a queue."""
-    return IncidentId(f"inc-{int(now.timestamp() * 1000):012x}{secrets.token_hex(4)}")
+    return IncidentId(f"{id_at(now)}{secrets.token_hex(4)}")
 
 
 def apply_id(incident: IncidentId) -> str:

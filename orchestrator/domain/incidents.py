@@ -89,6 +89,15 @@ SETTLED = frozenset({IncidentState.ESCALATED, IncidentState.NOISE})
 #: the unit failed: a program that words each line anew must not open an incident a line.
 WORDINGS_MAX = 20
 
+#: Incidents that one host may open within an hour: a hostile one could invent a sick thing a line. PID 1's word that a
+#: unit failed always opens one; whoever can forge that is root already.
+OPENED_MAX = 60
+FLOOD = Subject(kind=SubjectKind.SIGNATURE, name="flood")
+FLOOD_REASON = (
+    f"opened {OPENED_MAX} incidents within an hour: whatever else it logs is counted here and not acted on, but for "
+    "units that systemd itself calls failed. A person must look at the host."
+)
+
 #: States in which a signal may join instead of opening another incident.
 ABSORBING = UNDER_WAY | SETTLED
 

@@ -10,7 +10,7 @@ from orchestrator.domain.speech import own_words
 #: Level words count only near the front, where formats put them; further on they are prose.
 FRONT = 240
 
-_NAMED = r"(?<![\w./-])(?:{words})(?![\w./-]|\s?[=:]?\s?0\b|\s(?:level|log|count|rate|page|code)s?\b)"
+_NAMED = r"(?<![\w./-])(?:{words})(?![\w./@-]|\s?[=:]?\s?0\b|\s(?:level|log|count|rate|page|code)s?\b)"
 _FIELD = r"""(?i)["']?\b(?:log)?(?:level|lvl|severity|priority|levelname|loglevel)["']?\s?[=:]\s?["']?(?:{words})\b"""
 
 _CRITICAL = (
@@ -18,7 +18,7 @@ _CRITICAL = (
     re.compile(_FIELD.format(words="crit|critical|fatal|panic|emerg|emergency|alert")),
     re.compile(r"(?i)[\[<(](?:[\w-]{1,32}:)?(?:crit|critical|fatal|panic|emerg|alert)[\])>]"),
     re.compile(r"(?i)^(?:\S{1,64}:\s)?(?:fatal|panic|emergency):\s"),
-    re.compile(r'"s"\s?:\s?"F"'),
+    re.compile(r'"s"\s?:\s?"F"|^F\d{4}\s\d\d:\d\d:\d\d'),
     re.compile(r"\bKernel panic\b|\bOut of memory: Kill|\binvoked oom-killer\b"),
 )
 _ERROR = (
@@ -40,7 +40,8 @@ _ERROR = (
     # PID 1 of a unit that failed; the kernel of a process that did.
     re.compile(r"(?i)\bfailed with result '|\bmain process exited, code=(?:killed|dumped)|entered failed state"),
     re.compile(
-        r"(?i)\bprocess exited, code ?= ?exited, status ?= ?[1-9]|^Failed to start |start-limit|^Job for \S+ failed "
+        r"(?i)\bprocess exited, code ?= ?exited, status ?= ?[1-9]|^Failed to start |start-limit"
+        r"|: Start request repeated too quickly|^Job for \S+ failed "
     ),
     re.compile(r"\bsegfault at \w|\bgeneral protection\b|\bI/O error\b|\bHardware Error\b|-fs error\b"),
 )
@@ -67,7 +68,7 @@ _INFORMS = frozenset({"trace", "debug", "info", "notice", "note", "i"})
 _MENTION = re.compile(
     r"(?i)\b(?:no|zero|without|0|any|set(?:ting)?|to|at|for|log) (?:error|err|fatal|critical|crit|warn)\w*"
     r"|\b(?:errors?|failed|failures?|warnings?|critical)\s?[=:]\s?(?:0|no|none|null|nil|false|\"\"|'')(?![\w.])"
-    r"|\blog_?level (?:is|set|changed)[^,;]{0,40}"
+    r"|\blog(?:ging)?[ _]?level (?:is|set|changed)[^,;]{0,40}|\blog(?:ging)? level: \S{1,40}|--log-level[= ]\S{1,40}"
 )
 
 

@@ -30,7 +30,7 @@ _ACCESS = re.compile(
 #: `<3>`, the time, the host, `prog[pid]: `, `kernel: [ 12.3] `: who speaks; told by the record's unit already.
 #: A host stands only before a tag of a program; after a time without one the program's own words begin.
 _TAG = (
-    r"(?:(?:[\w./-]{1,64}|\([\w-]{1,32}\))\[\d{1,10}\]:?|(?:kernel|systemd|sudo|cron|CRON|logrotate|rsyslogd?|init):)"
+    r"(?:(?:[\w./-]{1,64}|\([\w.-]{1,32}\))\[\d{1,10}\]:?|(?:kernel|systemd|sudo|cron|CRON|logrotate|rsyslogd?|init):)"
 )
 _UPTIME = r"(?:\[[ ]{0,8}\d{1,8}\.\d{1,9}\][ ])?"
 _HEADER = re.compile(
@@ -43,7 +43,11 @@ _HEADER = re.compile(
       {_UPTIME}(?:{_TAG}[ ]{{1,2}})?{_UPTIME}""",
     re.VERBOSE,
 )
-_QUOTED = r'(?:"(?:[^"\\]|\\.)*(?:"|$)|\'(?:[^\'\\]|\\.)*(?:\'|$))'
+_QUOTED = (
+    r'(?:"(?:[^"\\]|\\.)*(?:"|$)|\'(?:[^\'\\]|\\.)*(?:\'|$)'
+    r"|[\u201c\u2018][^\u201d\u2019]*(?:[\u201d\u2019]|$))"
+)
+_ESCAPED = re.compile(r'\\(["\\])')
 #: Fields whose value a client, a user or a mail chose.
 _FIELDS = (
     r"request|referr?er|host|user[-_ ]?agent|agent|query|search|cookie|subject|title|comment|feedback|review|body"
@@ -56,13 +60,25 @@ _FOREIGN = (
     (re.compile(r",\s(?:client|server):\s[^,]{0,256}"), " "),
     (re.compile(rf"(?i)\b(?:{_FIELDS})[\"']?\s{{0,2}}[=:]\s{{0,2}}{_QUOTED}"), "…"),
     (re.compile(rf"(?i)\b({_FIELDS})\s{{1,2}}{_QUOTED}"), r"\1 …"),
+    # logfmt leaves the quotes out where a value is one word.
+    (re.compile(rf"(?i)\b({_FIELDS})=[^\s\"',;]{{1,512}}"), r"\1=…"),
     (re.compile(r"(?i),\sreferr?er:\s\S{1,2048}"), " "),
     (re.compile(rf"\brequest:?\s{_METHODS}\s\S{{1,2048}}"), "request …"),
     # cron and sudo repeat the command that they run; whatever error words it holds are somebody's options.
     (re.compile(r"^(\(\S{1,64}\)\sCMD)\s\(.*"), r"\1 …"),
     (re.compile(r"\bCOMMAND=.*"), "COMMAND=…"),
+    # Rails and PostgreSQL repeat what was sent to them.
+    (re.compile(r"\bParameters: \{.*"), "Parameters: …"),
+    (re.compile(r"\b(LOG:\s.{0,80}?\b(?:statement|(?:parse|bind|execute) \S{1,64}):)\s.*"), r"\1 …"),
     # sshd and friends repeat what was typed as a name, and what a client says when it leaves.
-    (re.compile(r"(?i)\b((?:invalid|illegal|unknown|for)\suser)\s.{0,256}?\sfrom\s"), r"\1 … from "),
+    (re.compile(r"(?i)\b((?:invalid|illegal|unknown|for)\suser)\s.{0,256}\sfrom\s"), r"\1 … from "),
+    (
+        re.compile(
+            r"(?i)\b((?:invalid|illegal|authenticating|for|from)\suser)\s(?!…)"
+            r"(?:.{1,256}(?=\s\S{1,64}\sport\s\d)|[^\s(]{1,256})"
+        ),
+        r"\1 …",
+    ),
     (
         re.compile(r"(?i)\b(received\sdisconnect\sfrom\s\S{1,64}\s?(?:port\s\d+)?:\s?\d+:)\s.{0,512}"),
         r"\1 …",
@@ -99,10 +115,18 @@ def own_words(message: str) -> str:
     words = body(message)
     if _ACCESS.match(words):
         return ""
+    words = _without_foreign(words)
+    # logfmt and JSON escape their quotes, and what stands inside may quote strangers once more.
+    while '\\"' in words:
+        words = _without_foreign(_ESCAPED.sub(r"\1", words))
+    # Several lines of one record are read as one.
+    return " ".join(words.split())
+
+
+def _without_foreign(words: str) -> str:
     for foreign, kept in _FOREIGN:
         words = foreign.sub(kept, words)
-    # logfmt and JSON escape their quotes; several lines of one record are read as one.
-    return " ".join(words.replace('\\"', '"').split())
+    return words
 
 
 def said_path(text: str) -> str | None:

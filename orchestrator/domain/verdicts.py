@@ -30,6 +30,8 @@ class Verdict:
     rule: str
     #: One sentence for a person.
     reason: str
+    #: SHA-256 over the bytes that it was given for; '' where nothing is to run.
+    digest: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Collection, Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -27,6 +28,11 @@ _FORCED = {
     "ANSIBLE_NOCOLOR": "1",
     "ANSIBLE_DEPRECATION_WARNINGS": "False",
 }
+
+#: Seconds after which it is read again though no file changed: 0.2 % of a core.
+REREAD_SECONDS = 300.0
+#: Files that are looked at for changes; a folder with more is no inventory.
+FILES_MAX = 10_000
 
 #: How many problems one error lists; the rest is counted.
 _LISTED = 5
@@ -54,6 +60,8 @@ class InventoryFleet:
         self._timeout = timeout
         self._actions = actions
         self._hosts: dict[str, Host] | None = None
+        self._seen: frozenset[tuple[str, int, int]] = frozenset()
+        self._read_at = 0.0
         self._lock = threading.Lock()
 
     def hosts(self) -> tuple[Host, ...]:
@@ -70,15 +78,45 @@ class InventoryFleet:
         hint = f"Did you mean {' or '.join(near)}?" if near else f"It has: {listed}."
         raise InventoryError(f"The inventory {self._inventory} has no host {name!r}. {hint}")
 
+    def refresh(self) -> bool:
+        """Read again if a file of it changed, or after REREAD_SECONDS, since plugins may read from elsewhere.
+
+        Returns whether it was read. Raises InventoryError once for each change that can't be read; what was read
+        before stays.
+        """
+        seen, now = self._files(), time.monotonic()
+        with self._lock:
+            if self._hosts is None or (seen == self._seen and now - self._read_at < REREAD_SECONDS):
+                return False
+            self._seen, self._read_at = seen, now
+        self.reload()
+        return True
+
+    def _files(self) -> frozenset[tuple[str, int, int]]:
+        """Path, time and size of what Ansible reads for it: the source, and group_vars and host_vars beside it."""
+        folder = self._inventory if self._inventory.is_dir() else self._inventory.parent
+        trees = [folder] if self._inventory.is_dir() else [folder / "group_vars", folder / "host_vars"]
+        found = [self._inventory, *(path for tree in trees for path in tree.rglob("*"))]
+        known = set()
+        for path in found[:FILES_MAX]:
+            try:
+                status = path.stat()
+            except OSError:
+                continue
+            known.add((str(path), status.st_mtime_ns, status.st_size))
+        return frozenset(known)
+
     def reload(self) -> tuple[Host, ...]:
         """Read again. Where that fails it raises, and what was read before stays."""
+        hosts = self._read()
         with self._lock:
-            self._hosts = self._read()
-            return tuple(self._hosts.values())
+            self._hosts = hosts
+            return tuple(hosts.values())
 
     def _known(self) -> dict[str, Host]:
         with self._lock:
             if self._hosts is None:
+                self._seen, self._read_at = self._files(), time.monotonic()
                 self._hosts = self._read()
             return self._hosts
 
@@ -99,7 +137,7 @@ class InventoryFleet:
         for entry in document["hosts"]:
             try:
                 problems += [
-                    f"{entry['name']}: {error['variable']} can't be resolved: {error['message']}"
+                    f"{entry['name']}: {error['variable']} can't be resolved: {_with_hint(error['message'])}"
                     for error in entry["errors"]
                 ]
                 if not entry["errors"]:
@@ -150,3 +188,10 @@ class InventoryFleet:
                 f"(exit code {child.returncode}): {last[0]}."
             ) from error
         return dict(document)
+
+
+def _with_hint(message: str) -> str:
+    """Ansible's words, with the way out where they name none."""
+    if "vault" not in message.lower():
+        return message
+    return f"{message} (set ANSIBLE_VAULT_PASSWORD_FILE, or vault_password_file in ansible.cfg, for healer)"

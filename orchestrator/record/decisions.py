@@ -49,6 +49,7 @@ class DecisionRecords(Records):
             "outcome": verdict.outcome.value,
             "rule": verdict.rule,
             "reason": rows.clean(verdict.reason),
+            "digest": verdict.digest,
             "facts": rows.facts(facts),
         }
         with self._database.write() as connection:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import exc
 
-from orchestrator.domain.ids import Cursor, IncidentId, Signature, new_incident_id
+from orchestrator.domain.ids import Cursor, IncidentId, Signature, id_at, new_incident_id
 from orchestrator.domain.incidents import (
     ABSORBING,
+    FLOOD,
+    FLOOD_REASON,
+    OPENED_MAX,
     SETTLED,
     UNDER_WAY,
     WORDINGS_MAX,
@@ -52,11 +56,13 @@ class IncidentRecords(Records):
                 takers = _Takers(connection, host, subject)
                 joining: dict[IncidentId, list[Signal]] = {}
                 for signal in group:
-                    row = takers.of(signal)
+                    row = takers.of(signal) or self._of_flood(connection, host, signal, origin)
                     if row is None:
                         row = self._open(connection, host, signal, origin)
-                        takers.add(row)
                         opened.append(row["id"])
+                    elif row["id"] not in takers.rows and row["count"] == 0:
+                        opened.append(row["id"])
+                    takers.add(row)
                     joining.setdefault(row["id"], []).append(signal)
                 for incident_id, joined in joining.items():
                     _join(connection, takers.rows[incident_id], joined)
@@ -64,8 +70,20 @@ class IncidentRecords(Records):
                 _advance(connection, host, source, cursor)
         return tuple(opened)
 
+    def _of_flood(self, connection: sa.Connection, host: str, signal: Signal, origin: Origin) -> rows.Row | None:
+        """The host's flood, where it is in one and the signal is no exception; opened at the first need."""
+        if origin is not Origin.LOG or signal.record.unit_failure:
+            return None
+        # Ids sort by the time of opening.
+        oldest = id_at(self._clock() - timedelta(hours=1))
+        lately = sa.select(sa.func.count()).where(INCIDENT.c.host == host, INCIDENT.c.id >= oldest)
+        if connection.execute(lately).scalar_one() < OPENED_MAX:
+            return None
+        known = _Takers(connection, host, FLOOD).rows
+        return next(iter(known.values()), None) or self._open(connection, host, replace(signal, subject=FLOOD), origin)
+
     def _open(self, connection: sa.Connection, host: str, first: Signal, origin: Origin) -> rows.Row:
-        now = self._clock()
+        now, flood = self._clock(), first.subject == FLOOD
         values: dict[str, Any] = {
             "id": new_incident_id(now),
             "host": host,
@@ -74,13 +92,13 @@ class IncidentRecords(Records):
             "signature": first.signature,
             "template": rows.clean(first.template),
             "severity": int(first.severity),
-            "state": IncidentState.OPEN.value,
+            "state": (IncidentState.ESCALATED if flood else IncidentState.OPEN).value,
             "origin": origin.value,
             "first_seen": first.record.time,
             "last_seen": first.record.time,
             "count": 0,
             "age_at_detection": first.age,
-            "reason": "",
+            "reason": FLOOD_REASON if flood else "",
         }
         connection.execute(INCIDENT.insert().values(values))
         ledger.write(
@@ -209,7 +227,10 @@ class IncidentRecords(Records):
         """See ports.Store."""
         quiet = sorted(SETTLED)
         query = sa.select(INCIDENT.c.id).where(
-            INCIDENT.c.state.in_([state.value for state in quiet]), INCIDENT.c.last_seen < before
+            INCIDENT.c.state.in_([state.value for state in quiet]),
+            INCIDENT.c.last_seen < before,
+            # A client may report an old error: what was just answered is not quiet for that.
+            INCIDENT.c.id < id_at(before),
         )
         with self._database.read() as connection:
             found = connection.execute(query).scalars().all()
@@ -239,7 +260,8 @@ class _Takers:
 
     def add(self, row: rows.Row) -> None:
         """One that was just opened."""
-        self.rows[row["id"]], self._known[row["id"]] = row, set()
+        self.rows.setdefault(row["id"], row)
+        self._known.setdefault(row["id"], set())
 
     def of(self, signal: Signal) -> rows.Row | None:
         """Who takes the signal: who knows it (a healing first), else the healing, else who has seen too much."""

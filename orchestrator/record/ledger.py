@@ -75,6 +75,11 @@ class LedgerRecords(Records):
         with self._database.read() as connection:
             return tuple(rows.event(row) for row in connection.execute(query).mappings())
 
+    def newest(self) -> int:
+        """The sequence number of the last line."""
+        with self._database.read() as connection:
+            return int(connection.execute(sa.select(sa.func.max(EVENT.c.seq))).scalar() or 0)
+
     def stop(self, *, actor: str, reason: str) -> None:
         """Nothing acts any more, on any host, until `resume`; survives restarts."""
         now = self._clock()

@@ -69,7 +69,7 @@ def decision(row: Row) -> Decision:
 
 def verdict(row: Row) -> Verdict:
     """One row of `verdict`."""
-    return Verdict(outcome=Outcome(row["outcome"]), rule=row["rule"], reason=row["reason"])
+    return Verdict(outcome=Outcome(row["outcome"]), rule=row["rule"], reason=row["reason"], digest=row["digest"])
 
 
 def facts(found: Facts) -> dict[str, Any]:

@@ -129,6 +129,7 @@ VERDICT = _table(
     _text("outcome"),
     _text("rule"),
     _text("reason"),
+    _text("digest"),
     sa.Column("facts", sa.JSON, nullable=False),
 )
 

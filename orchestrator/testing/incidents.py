@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
-from orchestrator.domain.ids import Cursor, IncidentId, Signature, new_incident_id
+from orchestrator.domain.ids import Cursor, IncidentId, Signature, id_at, new_incident_id
 from orchestrator.domain.incidents import (
     ABSORBING,
+    FLOOD,
+    FLOOD_REASON,
+    OPENED_MAX,
     SETTLED,
     UNDER_WAY,
     WORDINGS_MAX,
@@ -28,6 +31,7 @@ class MemoryIncidents(MemoryLedger):
     def __init__(self, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         super().__init__(clock=clock)
         self._incidents: dict[str, Incident] = {}
+        self._opened: dict[str, datetime] = {}
         self._evidence: dict[str, list[LogRecord]] = {}
         self._signatures: dict[str, list[Signature]] = {}
         self._cursors: dict[tuple[str, str], Cursor] = {}
@@ -46,19 +50,28 @@ class MemoryIncidents(MemoryLedger):
             for signal in signals:
                 found = self._absorbing(host, signal)
                 if found is None:
-                    found = self._open(host, signal, origin)
+                    flooding = self._flooding(host, signal, origin)
+                    given = replace(signal, subject=FLOOD) if flooding else signal
+                    found = self._absorbing(host, given) if flooding else None
+                if found is None:
+                    found = self._open(host, given, origin)
                     opened.append(found.id)
                 self._join(found, signal)
             if cursor is not None:
                 self._cursors[host, source] = cursor
         return tuple(opened)
 
+    def _flooding(self, host: str, signal: Signal, origin: Origin) -> bool:
+        oldest = id_at(self._clock() - timedelta(hours=1))
+        lately = [one for one in self._incidents.values() if one.host == host and one.id >= oldest]
+        return origin is Origin.LOG and not signal.record.unit_failure and len(lately) >= OPENED_MAX
+
     def _absorbing(self, host: str, signal: Signal) -> Incident | None:
         of_it = [one for one in self._incidents.values() if (one.host, one.subject) == (host, signal.subject)]
         going = [one for one in of_it if one.state in UNDER_WAY]
         settled = [one for one in of_it if one.state in SETTLED]
         knowing = [one for one in (*going, *settled) if signal.signature in self._signatures[one.id]]
-        full = [one for one in settled if len(self._signatures[one.id]) >= WORDINGS_MAX]
+        full = [one for one in settled if len(self._signatures[one.id]) >= WORDINGS_MAX or one.subject == FLOOD]
         return next(iter((*knowing, *going, *(() if signal.record.unit_failure else full))), None)
 
     def _open(self, host: str, signal: Signal, origin: Origin) -> Incident:
@@ -69,7 +82,8 @@ class MemoryIncidents(MemoryLedger):
             signature=signal.signature,
             template=signal.template,
             severity=signal.severity,
-            state=IncidentState.OPEN,
+            state=IncidentState.ESCALATED if signal.subject == FLOOD else IncidentState.OPEN,
+            reason=FLOOD_REASON if signal.subject == FLOOD else "",
             origin=origin,
             first_seen=signal.record.time,
             last_seen=signal.record.time,
@@ -77,6 +91,7 @@ class MemoryIncidents(MemoryLedger):
             age_at_detection=signal.age,
         )
         self._incidents[made.id] = made
+        self._opened[made.id] = self._clock()
         self._evidence[made.id], self._signatures[made.id] = [], []
         text = f"{signal.subject.name}: {signal.record.message[:200]}"
         self.append("incident.opened", incident_id=made.id, host=host, text=text)
@@ -182,5 +197,7 @@ class MemoryIncidents(MemoryLedger):
 
     def expire_quiet(self, before: datetime) -> int:
         quiet = sorted(SETTLED)
-        found = [one.id for one in self.incidents(states=quiet, limit=10**9) if one.last_seen < before]
+        found = [
+            one.id for one in self.incidents(states=quiet, limit=10**9) if one.last_seen < before > self._opened[one.id]
+        ]
         return sum(self.move(one, IncidentState.EXPIRED, "not seen any more", expected=quiet) for one in found)

@@ -50,6 +50,9 @@ class MemoryLedger:
         found = (event for event in tuple(self._events) if event.seq > after)
         return tuple(event for event in found if incident_id in (None, event.incident_id))[:limit]
 
+    def newest(self) -> int:
+        return self._events[-1].seq if self._events else 0
+
     def stop(self, *, actor: str, reason: str) -> None:
         with self._lock:
             at = self._clock()

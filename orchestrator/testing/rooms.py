@@ -146,6 +146,9 @@ class InlineEngine:
         if not self._held:
             self.run()
 
+    def alive(self, workflow_id: str) -> bool:
+        return workflow_id in self._waiting
+
     def run(self) -> None:
         """Run what waits, and what that starts, until nothing waits."""
         while self._waiting:

@@ -174,7 +174,7 @@ def test_role_protects_the_same_units_as_policy() -> None:
 
 
 def test_role_forbids_the_same_paths_as_policy() -> None:
-    told = runpy.run_path(str(ROOT / "roles/fix_permissions/files/look.py"))
+    told = runpy.run_path(str(ROOT / "roles/fix_permissions/files/file_mode.py"))
 
     assert told["FORBIDDEN_NAMES"] == protected.FORBIDDEN_NAMES
     assert told["FORBIDDEN_TREES"] == protected.FORBIDDEN_TREES

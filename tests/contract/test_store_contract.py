@@ -14,6 +14,8 @@ from orchestrator.domain.hosts import Connection, Host
 from orchestrator.domain.ids import Cursor, IncidentId, RunId, Signature
 from orchestrator.domain.incidents import (
     ABSORBING,
+    FLOOD,
+    OPENED_MAX,
     SETTLED,
     UNDER_WAY,
     WORDINGS_MAX,
@@ -248,6 +250,24 @@ def test_a_subject_that_words_each_line_anew_opens_no_incident_a_line(store: Sto
     assert (store.absorb("web1", "journal", [new], None) == ()) is not failure
 
 
+def test_a_host_that_invents_sick_things_ends_in_one_flood(store: Store) -> None:
+    for number in range(OPENED_MAX):
+        store.absorb("web1", "journal", [signal(unit=f"u{number}.service")], None)
+
+    (flood,) = store.absorb("web1", "journal", [signal(unit="one-more.service")], None)
+    assert store.absorb("web1", "journal", [signal(unit=f"v{number}.service") for number in range(9)], None) == ()
+
+    found = store.incident(flood)
+    assert found is not None
+    assert (found.subject, found.state, found.count) == (FLOOD, IncidentState.ESCALATED, 10)
+    assert str(OPENED_MAX) in found.reason
+    assert len(store.incidents(limit=1000)) == OPENED_MAX + 1
+    assert opened(store, host="web2") != flood
+    failed = replace(signal(unit="db.service"), record=replace(signal().record, unit_failure=True))
+    assert store.absorb("web1", "journal", [failed], None) != ()
+    assert opened(store, unit="asked.service", origin=Origin.TRIGGER) != flood
+
+
 def test_joining_hands_over_count_signatures_and_evidence(store: Store) -> None:
     taker = opened(store, unit="a.service")
     (given,) = store.absorb("web1", "journal", [signal("b", unit="b.service", name="other")] * 2, None)
@@ -303,6 +323,13 @@ def test_a_cursor_is_kept_by_host_and_source(store: Store) -> None:
 
     assert (store.cursor("web1", "journal"), store.cursor("web1", "/var/log/x")) == ("c", "b")
     assert store.cursor("web2", "journal") is None
+
+
+def test_the_ledger_tells_its_last_line(store: Store) -> None:
+    assert store.newest() == 0
+    opened(store)
+
+    assert store.newest() == store.events()[-1].seq
 
 
 def test_move_is_compare_and_set_with_its_event(store: Store) -> None:

@@ -92,7 +92,7 @@ def test_a_cut_workflow_goes_on_at_the_next_launch_without_repeating_its_steps(t
         engine = DurableEngine(url, folder / "lock", {"plan": plan}, 4)
         engine.launch()
         if not (folder / "again").exists():
-            engine.start("plan", "i1", "i1")
+            engine.start("plan", "i1", "i1", host="web1")
         wait_for(lambda: "two" in seen)
         engine.close()
         """
@@ -151,3 +151,94 @@ def test_a_sqlite_without_returning_is_refused(tmp_path: Path, monkeypatch: pyte
 
     with pytest.raises(ConfigError, match="too old"):
         engine.database(f"sqlite:///{tmp_path / 'engine.sqlite'}")
+
+
+def test_a_step_that_is_interrupted_records_nothing_and_runs_again_at_the_next_launch(tmp_path: Path) -> None:
+    body = """
+        from orchestrator.errors import Interrupted
+        ending = not (folder / "seen").exists()
+        def plan(argument):
+            def ask():
+                note("asked")
+                if ending:
+                    raise Interrupted
+                return "answer"
+            note(engine.step("ask", ask))
+        engine = DurableEngine(url, folder / "lock", {"plan": plan}, 4)
+        engine.launch()
+        if ending:
+            engine.start("plan", "i1", "i1", host="web1")
+        wait_for(lambda: ("asked" if ending else "answer") in seen)
+        if ending:
+            assert engine.alive("i1")
+        else:
+            wait_for(lambda: not engine.alive("i1"))
+        engine.close()
+        """
+
+    run(tmp_path, body)
+    run(tmp_path, body)
+
+    assert (tmp_path / "seen").read_text().split() == ["asked", "asked", "answer"]
+
+
+def test_another_name_of_the_machine_recovers_what_the_former_left(tmp_path: Path) -> None:
+    body = """
+        import os
+        from collections import namedtuple
+        os.uname = lambda: namedtuple("uname", "nodename")("HOSTNAME")
+        def apply(argument):
+            engine.step("one", lambda: note("one"))
+            if "HOSTNAME" == "first":
+                os._exit(9)
+            engine.step("two", lambda: note("two"))
+        engine = DurableEngine(url, folder / "lock", {"apply": apply}, 4)
+        engine.launch()
+        if "HOSTNAME" == "first":
+            engine.start("apply", "i1-apply", "i1", host="web1")
+        wait_for(lambda: "two" in seen)
+        engine.close()
+        """
+
+    run(tmp_path, body.replace("HOSTNAME", "first"), expect=9)
+    run(tmp_path, body.replace("HOSTNAME", "second"))
+
+
+def test_a_host_with_many_plans_delays_no_other_host(tmp_path: Path) -> None:
+    run(
+        tmp_path,
+        """
+        free = threading.Event()
+        def plan(argument):
+            note(argument)
+            if argument.startswith("hostile"):
+                free.wait(60)
+        engine = DurableEngine(url, folder / "lock", {"plan": plan}, 4)
+        engine.launch()
+        for number in range(20):
+            engine.start("plan", f"hostile-{number}", f"hostile-{number}", host="hostile")
+        wait_for(lambda: "hostile-0" in seen)
+        engine.start("plan", "good", "good", host="good")
+        wait_for(lambda: "good" in seen)
+        assert len([one for one in seen if one.startswith("hostile")]) == 1, seen
+        free.set()
+        engine.close()
+        """,
+    )
+
+
+def test_a_workflow_without_the_host_that_it_needs_is_refused(tmp_path: Path) -> None:
+    run(
+        tmp_path,
+        """
+        engine = DurableEngine(url, folder / "lock", {"plan": lambda argument: None}, 4)
+        engine.launch()
+        try:
+            engine.start("plan", "i1", "i1")
+        except ValueError as error:
+            assert "needs the host" in str(error)
+        else:
+            raise AssertionError("it was accepted")
+        engine.close()
+        """,
+    )

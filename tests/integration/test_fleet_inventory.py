@@ -325,6 +325,32 @@ def test_the_fleet_is_read_once_and_again_when_asked(write: Write) -> None:
     assert len(known.hosts()) == 2
 
 
+def test_the_fleet_is_read_again_once_for_each_change_of_its_files(write: Write) -> None:
+    folder = write({"hosts.ini": "web1\n", "group_vars/all.yml": "healing_mode: propose\n"})
+    known = fleet(folder / "hosts.ini")
+    assert known.host("web1").policy.mode == "propose"
+
+    assert not known.refresh()
+    write({"group_vars/all.yml": "healing_mode: 'off'\n"})
+    assert known.refresh()
+    assert not known.refresh()
+
+    assert known.host("web1").policy.mode == "off"
+
+
+def test_a_change_that_can_t_be_read_is_told_once_and_the_former_policy_stays(write: Write) -> None:
+    folder = write({"hosts.ini": "web1\n", "group_vars/all.yml": "healing_mode: 'off'\n"})
+    known = fleet(folder / "hosts.ini")
+    known.hosts()
+    write({"group_vars/all.yml": "healing_mode: perhaps\n"})
+
+    with pytest.raises(InventoryError, match="healing_mode"):
+        known.refresh()
+
+    assert not known.refresh()
+    assert known.host("web1").policy.mode == "off"
+
+
 def test_a_hanging_inventory_is_ended_with_all_that_it_started(write: Write) -> None:
     folder = write({"hosts.sh": '#!/bin/sh\nsleep 600 &\necho $! > "$(dirname "$0")/pid"\nwait\n'})
     (folder / "hosts.sh").chmod(0o755)

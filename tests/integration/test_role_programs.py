@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import multiprocessing
 import os
+import resource
 import runpy
+import shutil
 import stat
+import struct
+import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,7 +25,7 @@ DAY = 86400
 
 # run_path and not import: bytecode beside the programs would change the digest of what is approved.
 disk: Any = type("Disk", (), runpy.run_path(str(ROOT / "roles/free_disk_space/files/disk_space.py")))
-look: Any = type("Look", (), runpy.run_path(str(ROOT / "roles/fix_permissions/files/look.py")))
+modes: Any = type("Modes", (), runpy.run_path(str(ROOT / "roles/fix_permissions/files/file_mode.py")))
 
 
 def put(path: Path, *, days: float, size: int = 4096) -> Path:
@@ -33,8 +38,15 @@ def put(path: Path, *, days: float, size: int = 4096) -> Path:
 
 def sweep(place: Any, *, delete: bool = False, days_later: float = 0, foreign: tuple[str, ...] = ()) -> dict[str, str]:
     """Name -> why it stays; empty: it may go. As if the folder's file system were short of room."""
-    devices = {os.stat(place.path).st_dev}
-    made = disk.Sweep(devices, set(foreign), time.time() + days_later * DAY)
+    made = sweeper(place, days_later=days_later, foreign=set(foreign))
+    return walked(made, place, delete=delete)
+
+
+def sweeper(place: Any, *, days_later: float = 0, foreign: Set[str] = frozenset(), **how: Any) -> Any:
+    return disk.Sweep({os.stat(place.path).st_dev}, set(foreign), time.time() + days_later * DAY, **how)
+
+
+def walked(made: Any, place: Any, *, delete: bool = False) -> dict[str, str]:
     return {os.path.relpath(found.path, place.path): found.why for found in made.walk(place, delete=delete)}
 
 
@@ -126,6 +138,121 @@ def test_temporary_files_that_are_marked_or_of_services_stay(tmp_path: Path) -> 
     assert sweep(place, days_later=99) == {"marked": "is marked to stay"}
 
 
+@contextmanager
+def few_descriptors(limit: int) -> Iterator[None]:
+    """As much as many a host gives a process."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def nested(root: Path, depth: int) -> None:
+    """Folders one in another, deeper than a path may be long."""
+    handle = os.open(root, os.O_RDONLY)
+    for _ in range(depth):
+        os.mkdir("deep", dir_fd=handle)
+        inner = os.open("deep", os.O_RDONLY, dir_fd=handle)
+        os.close(handle)
+        handle = inner
+    os.close(os.open("bottom.log.1", os.O_CREAT | os.O_WRONLY, dir_fd=handle))
+    os.close(handle)
+
+
+def test_nobody_stops_it_with_folders_one_in_another(tmp_path: Path) -> None:
+    heap = tmp_path / "heap"
+    heap.mkdir()
+    nested(heap, 1500)
+    put(tmp_path / "other.log.1", days=99)
+    try:
+        made = sweeper(logs(tmp_path))
+        with few_descriptors(128):
+            assert walked(made, logs(tmp_path), delete=True) == {"other.log.1": ""}
+        assert made.problems == [f"folders of {tmp_path} deeper than 32 are left out"]
+        assert not (tmp_path / "other.log.1").exists()
+    finally:
+        # pytest's own cleaning recurses.
+        subprocess.run(["rm", "-rf", str(heap)], check=True)
+
+
+def test_folders_down_to_the_limit_are_looked_into_and_descriptors_closed(tmp_path: Path) -> None:
+    path = put(tmp_path.joinpath(*["d"] * 32) / "a.log.1", days=99)
+    put(tmp_path.joinpath(*["d"] * 33) / "b.log.1", days=99)
+    open_before = os.listdir("/proc/self/fd")
+
+    made = sweeper(logs(tmp_path))
+
+    assert walked(made, logs(tmp_path)) == {os.path.relpath(path, tmp_path): ""}
+    left_in_the_middle = made.walk(logs(tmp_path), delete=False)
+    next(left_in_the_middle)
+    left_in_the_middle.close()
+    assert os.listdir("/proc/self/fd") == open_before
+
+
+def test_out_of_time_it_answers_what_it_found_and_says_so(tmp_path: Path) -> None:
+    for number in range(8):
+        put(tmp_path / f"a.log.{number}", days=99)
+    place, ticks = logs(tmp_path), iter(range(1000))
+    counting: list[bool] = []
+
+    made = sweeper(place, seconds=4.0, clock=lambda: next(ticks) if counting else 0.0)
+    counting.append(True)
+
+    assert 0 < len(walked(made, place, delete=True)) < 8
+    assert made.problems == [f"there was no time to look through all of {tmp_path}"]
+
+
+def test_without_time_to_find_out_what_is_open_nothing_goes(tmp_path: Path) -> None:
+    path = put(tmp_path / "a.log.1", days=99)
+    place = logs(tmp_path)
+    ticks = iter(range(10**9))
+
+    made = sweeper(place, seconds=0.5, clock=lambda: float(next(ticks)))
+
+    assert walked(made, place, delete=True) == {}
+    assert made.problems == ["there was no time to find out which files are open, so all stay"]
+    assert path.exists()
+
+
+def test_what_is_mounted_below_a_place_for_temporary_files_is_not_entered(tmp_path: Path) -> None:
+    """A build's root may have the homes mounted in it, of the same device."""
+    put(tmp_path / "root" / "home" / "thesis", days=0)
+    place = disk.Place(str(tmp_path), "temporary", 10)
+
+    made = sweeper(place, days_later=99, mounted=frozenset({str(tmp_path / "root" / "home"), str(tmp_path)}))
+
+    assert walked(made, place, delete=True) == {}
+    made = sweeper(logs(tmp_path), days_later=99, mounted=frozenset({str(tmp_path / "root" / "home")}))
+    assert walked(made, logs(tmp_path)) == {"root/home/thesis": LIVE}
+
+
+def test_lock_of_a_display_and_a_running_program_stay(tmp_path: Path) -> None:
+    put(tmp_path / ".X0-lock", days=0)
+    program = tmp_path / "program"
+    shutil.copy("/bin/sleep", program)
+    place = disk.Place(str(tmp_path), "temporary", 10)
+
+    with subprocess.Popen([program, "60"]) as running:
+        try:
+            found = sweep(place, days_later=99, delete=True)
+        finally:
+            running.kill()
+
+    assert found == {".X0-lock": "marks a display", "program": "is held open by a process"}
+
+
+def test_names_are_shown_in_letters_that_can_be_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(tmp_path / "a\x1b[2J\udcff\u202e.log.1", days=99)
+    monkeypatch.setitem(disk.answer.__globals__, "short", lambda places, known: {str(tmp_path): "is full"})
+
+    said = disk.answer("look", (logs(tmp_path),), [], time.time())
+
+    assert said["named"] == [rf"{tmp_path}/a\x1b[2J\udcff\u202e.log.1"]
+    assert said["short"] == [f"{tmp_path} is full"]
+
+
 def test_packages_go_unless_apt_is_at_work(tmp_path: Path) -> None:
     package = put(tmp_path / "nginx_1.deb", days=0)
     lock = put(tmp_path / "lock", days=0, size=0)
@@ -212,15 +339,20 @@ def test_short_of_room(size: int, available: int, inodes: int, phrase: str, monk
     [(0o644, 0o755), (0o640, 0o750), (0o600, 0o700), (0o200, 0o300), (0o744, 0o755), (0o755, 0o755), (0o711, 0o711)],
 )
 def test_who_may_read_may_execute_and_nobody_else(before: int, after: int) -> None:
-    assert look.wanted_mode(before) == after
+    assert modes.wanted_mode(before) == after
 
 
 def refused(path: Path, *safe: Path) -> str:
-    return str(look.look(str(path), [str(one) for one in safe])["objection"])
+    return str(modes.look(str(path), [str(one) for one in safe])["objection"])
 
 
 @pytest.fixture
-def script(tmp_path: Path) -> Path:
+def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A script that may be touched: but for /tmp, above it, where everybody may write."""
+    inside = modes.look.__globals__
+    writers = inside["writers"]
+    sticky = stat.S_IFDIR | stat.S_ISVTX
+    monkeypatch.setitem(inside, "writers", lambda facts: "" if facts.st_mode & sticky == sticky else writers(facts))
     path = put(tmp_path / "bin" / "job", days=0)
     path.chmod(0o644)
     return path
@@ -234,7 +366,7 @@ def test_what_is_no_plain_safe_file_is_refused(script: Path, tmp_path: Path) -> 
     assert "is no plain file" in refused(safe, tmp_path)
     assert "can't be looked at (No such file" in refused(safe / "gone", safe)
     assert "no absolute path in its plain form" in refused(Path("bin/job"), safe)
-    assert "no absolute path in its plain form" in str(look.look(f"{safe}/../bin/job", [str(safe)])["objection"])
+    assert "no absolute path in its plain form" in str(modes.look(f"{safe}/../bin/job", [str(safe)])["objection"])
 
 
 def test_link_out_of_the_safe_directories_is_refused(script: Path, tmp_path: Path) -> None:
@@ -275,3 +407,215 @@ def test_what_decides_who_may_log_in_is_refused(name: str, tmp_path: Path) -> No
     path = put(tmp_path / name, days=0)
 
     assert "decides who may log in" in refused(path, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["job\x1b[2J", "job\n", "job\u202egnp", "job\udcff"])
+def test_name_that_can_not_be_printed_is_refused_in_letters_that_can(name: str, tmp_path: Path) -> None:
+    said = refused(put(tmp_path / name, days=0), tmp_path)
+
+    assert "is a name with unprintable characters" in said
+    assert said.isprintable()
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / name)
+    assert refused(link, tmp_path) == said
+
+
+def test_chain_of_links_that_no_system_call_follows_is_refused(script: Path) -> None:
+    """Python's own resolution recurses into it."""
+    before = script
+    for number in range(1500):
+        after = script.parent / f"link{number}"
+        after.symlink_to(before)
+        before = after
+
+    assert "can't be looked at (Too many levels of symbolic links)" in refused(before, script.parent)
+
+
+def test_link_that_goes_while_it_is_resolved_is_refused(script: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(path: str) -> str:
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+    monkeypatch.setattr(os.path, "realpath", gone)
+
+    assert refused(script, script.parent) == f"{script} can't be looked at (Invalid argument)"
+
+
+def attribute(path: Path, name: str, value: bytes) -> None:
+    try:
+        os.setxattr(path, name, value)
+    except OSError as error:
+        pytest.skip(f"this file system takes no {name}: {error.strerror}")
+
+
+#: user::rw- user:1:rw- group::r-- mask::rw- other::r--
+ACL = struct.pack("<I", 2) + b"".join(
+    struct.pack("<HHI", tag, bits, who)
+    for tag, bits, who in ((1, 6, 2**32 - 1), (2, 6, 1), (4, 4, 2**32 - 1), (16, 6, 2**32 - 1), (32, 4, 2**32 - 1))
+)
+
+
+def test_file_with_capabilities_or_an_access_control_list_is_refused(script: Path) -> None:
+    attribute(script, "security.capability", struct.pack("<5I", 0x02000001, 1 << 7, 0, 0, 0))
+    assert "has capabilities" in refused(script, script.parent)
+
+    os.removexattr(script, "security.capability")
+    attribute(script, "system.posix_acl_access", ACL)
+    assert "has an access control list" in refused(script, script.parent)
+
+
+def test_folder_whose_access_control_list_lets_others_write_is_refused(script: Path) -> None:
+    attribute(script.parent, "system.posix_acl_access", ACL.replace(struct.pack("<HH", 1, 6), struct.pack("<HH", 1, 7)))
+
+    assert "where others by an access control list may write" in refused(script, script.parent)
+
+
+# Between look and change ------------------------------------------------------------------------
+
+
+def change(script: Path, seen: dict[str, Any]) -> dict[str, Any]:
+    """What `set` answers for what `look` saw, as the role asks for it."""
+    assert seen["objection"] == ""
+    answer = modes.main("set", str(script), seen["identity"], seen["mode"], seen["wanted"], str(script.parent))
+    assert isinstance(answer, dict)
+    return answer
+
+
+def seen(script: Path) -> dict[str, Any]:
+    answer = modes.main("look", str(script), str(script.parent))
+    assert isinstance(answer, dict)
+    return answer
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.fixture
+def secret(tmp_path: Path) -> Path:
+    """A file of the host that is not to be touched."""
+    path = put(tmp_path / "elsewhere" / "secret", days=0)
+    path.chmod(0o640)
+    return path
+
+
+def test_what_was_looked_at_is_changed_once_and_back(script: Path) -> None:
+    found = seen(script)
+
+    assert change(script, found) == {"changed": True, "objection": ""}
+    assert mode(script) == 0o755
+    undone = modes.main("set", str(script), found["identity"], "0755,0644", "0644", str(script.parent))
+    assert undone == {"changed": True, "objection": ""}
+    assert mode(script) == 0o644
+    again = modes.main("set", str(script), found["identity"], "0755,0644", "0644", str(script.parent))
+    assert again == {"changed": False, "objection": ""}
+
+
+def test_link_in_the_files_place_changes_nothing_of_its_target(script: Path, secret: Path) -> None:
+    found = seen(script)
+    script.unlink()
+    script.symlink_to(secret)
+
+    answer = change(script, found)
+
+    assert not answer["changed"]
+    assert "is under none of the safe directories" in answer["objection"]
+    assert mode(secret) == 0o640
+
+
+def test_link_that_comes_after_the_path_was_resolved_is_not_followed(
+    script: Path, secret: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = seen(script)
+    resolve = os.path.realpath
+
+    def swapping(path: str) -> str:
+        real = resolve(path)
+        script.unlink()
+        script.symlink_to(secret)
+        return real
+
+    monkeypatch.setattr(os.path, "realpath", swapping)
+
+    assert change(script, found) == {"changed": False, "objection": f"{script} is no plain file"}
+    assert mode(secret) == 0o640
+
+
+def test_link_that_comes_between_the_last_look_and_opening_is_not_followed(
+    script: Path, secret: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = seen(script)
+    look = os.stat
+
+    def swapping(path: Any, **how: Any) -> os.stat_result:
+        facts = look(path, **how)
+        if path == script.name and "dir_fd" in how and not script.is_symlink():
+            script.unlink()
+            script.symlink_to(secret)
+        return facts
+
+    monkeypatch.setattr(os, "stat", swapping)
+
+    answer = change(script, found)
+
+    assert answer == {
+        "changed": False,
+        "objection": f"the mode of {script} can't be set (Too many levels of symbolic links)",
+    }
+    assert mode(secret) == 0o640
+
+
+def test_folder_that_becomes_a_link_is_not_followed(
+    script: Path, secret: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = seen(script)
+    secret.rename(secret.with_name(script.name))
+    resolve = os.path.realpath
+
+    def swapping(path: str) -> str:
+        real = resolve(path)
+        script.parent.rename(script.parent.with_name("aside"))
+        script.parent.symlink_to(secret.parent)
+        return real
+
+    monkeypatch.setattr(os.path, "realpath", swapping)
+
+    answer = change(script, found)
+
+    assert answer == {"changed": False, "objection": f"the mode of {script} can't be set (Not a directory)"}
+    assert mode(secret.with_name(script.name)) == 0o640
+
+
+def test_link_that_comes_at_the_last_moment_gets_nothing(
+    script: Path, secret: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The mode is set on what is held open, wherever its name leads by then."""
+    found, aside, set_on = seen(script), script.with_name("aside"), os.fchmod
+
+    def swapping(handle: int, wanted: int) -> None:
+        script.rename(aside)
+        script.symlink_to(secret)
+        set_on(handle, wanted)
+
+    monkeypatch.setattr(os, "fchmod", swapping)
+
+    assert change(script, found) == {"changed": True, "objection": ""}
+    assert (mode(aside), mode(secret)) == (0o755, 0o640)
+
+
+def test_other_file_mode_or_names_than_looked_at_are_left_alone(script: Path) -> None:
+    found = seen(script)
+    other = put(script.with_name("other"), days=0)
+    other.chmod(0o644)
+
+    script.chmod(0o640)
+    assert "has another mode than when it was looked at (0640)" in change(script, found)["objection"]
+    script.chmod(0o644)
+    os.link(script, script.with_name("second"))
+    assert "has 2 names (hard links)" in change(script, found)["objection"]
+    other.replace(script)
+    assert "is another file than the one that was looked at" in change(script, found)["objection"]
+    script.unlink()
+    os.mkfifo(script)
+    assert change(script, found) == {"changed": False, "objection": f"{script} is no plain file"}
+    script.unlink()
+    assert "can't be set (No such file or directory)" in change(script, found)["objection"]

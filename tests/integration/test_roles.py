@@ -9,7 +9,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -34,6 +34,13 @@ class Stage:
 
     def run(self, playbook: str, *, changed: bool | None = None, **variables: object) -> str:
         """The message of the failure; empty if there was none. `changed`: whether it must have changed anything."""
+        return self._run(playbook, [], changed, variables)
+
+    def check(self, playbook: str, *, changed: bool, **variables: object) -> str:
+        """The same in check mode; `changed`: whether it must say that it would change something."""
+        return self._run(playbook, ["--check"], changed, variables)
+
+    def _run(self, playbook: str, options: Sequence[str], changed: bool | None, variables: Mapping[str, object]) -> str:
         given = {
             "healing_run_id": f"test-{Path(playbook).stem}",
             "healing_safe_directories": SAFE,
@@ -43,6 +50,7 @@ class Stage:
         ended = subprocess.run(
             [
                 *(sys.executable, "-m", "ansible.cli.playbook", f"--inventory={self.lab.inventory}", f"--limit={HOST}"),
+                *options,
                 *(f"--extra-vars={json.dumps(given)}", str(ROOT / "playbooks" / f"{playbook}.yml")),
             ],
             env=self._environment(),
@@ -109,6 +117,8 @@ def test_killed_nginx_is_sick_then_restarted_then_well(stage: Stage) -> None:
         ("cron.service", "refused: cron.service is protected (as cron"),
         ("NGINX*", "refused: this is no name of a service: NGINX*"),
         ("--help", "refused: this is no name of a service: --help"),
+        ("nginx.service\n", "refused: this is no name of a service: nginx.service?"),
+        ("nginx\x1b[2J", "refused: this is no name of a service: nginx?[2J"),
         ("nginx.socket", "refused: systemd has no loaded unit nginx.socket (not-found)"),
         ("multi-user.target", "refused: multi-user.target is no service"),
     ],
@@ -172,6 +182,10 @@ def test_finished_one_shot_is_well_and_an_unknown_unit_is_doubt(stage: Stage) ->
         ("install -m 0666 /bin/true {path}", "refused: {path} can be written by everybody"),
         ("rm -rf {path}; mkdir {path}", "refused: {path} is no plain file"),
         ("rm -rf {path}", "refused: {path} can't be looked at (No such file or directory)"),
+        (
+            "rm -rf {path} /opt/odd*; cp /bin/true \"$(printf '/opt/odd\\033[2J')\"; ln -s /opt/odd* {path}",
+            r"refused: /opt/odd\x1b[2J is a name with unprintable characters",
+        ),
     ],
 )
 def test_file_that_may_not_be_touched_is_refused(setup: str, sentence: str, stage: Stage) -> None:
@@ -183,6 +197,48 @@ def test_file_that_may_not_be_touched_is_refused(setup: str, sentence: str, stag
 
     assert said.startswith(sentence.format(path=path))
     assert stage.shell(f"stat -c %a:%i {path} 2>&1 || true") == before
+
+
+def test_file_system_mounted_noexec_is_refused(stage: Stage) -> None:
+    stage.shell("mkdir -p /opt/noexec && mount -t tmpfs -o noexec,mode=0755 none /opt/noexec")
+    stage.shell("install -m 0644 /bin/true /opt/noexec/job")
+
+    said = stage.run("fix_permissions/act", changed=False, fix_permissions_path="/opt/noexec/job")
+    stage.shell("umount /opt/noexec")
+
+    assert said == (
+        "refused: /opt/noexec/job lies on a file system that is mounted noexec, so no mode makes it executable"
+    )
+
+
+def test_check_mode_tells_what_it_would_change_and_changes_nothing(stage: Stage) -> None:
+    stage.shell("install -m 0644 /bin/true /opt/checked")
+
+    assert stage.check("fix_permissions/act", changed=True, fix_permissions_path="/opt/checked") == OK
+    assert stage.shell("stat -c %a /opt/checked") == "644"
+    assert stage.run("fix_permissions/act", changed=True, fix_permissions_path="/opt/checked") == OK
+    assert stage.check("fix_permissions/rollback", changed=True, fix_permissions_path="/opt/checked") == OK
+    assert stage.shell("stat -c %a /opt/checked") == "755"
+    assert stage.run("fix_permissions/act", changed=False, fix_permissions_path="/opt/checked") == OK
+    assert stage.check("fix_permissions/act", changed=False, fix_permissions_path="/opt/checked") == OK
+    assert stage.run("fix_permissions/rollback", changed=True, fix_permissions_path="/opt/checked") == OK
+    assert stage.shell("stat -c %a /opt/checked") == "644"
+
+
+def test_file_that_is_exchanged_after_preflight_is_left_alone(stage: Stage) -> None:
+    """Whoever owns the folder has until the change; here the snapshot's own path is how long that lasts."""
+    stage.shell("install -m 0644 /bin/true /opt/exchanged; install -m 0640 /bin/true /opt/secret")
+    stage.shell("rm -rf /var/lib/healing-bot/fix_permissions")
+    exchange = "until test -e /var/lib/healing-bot/fix_permissions; do :; done; ln -sfn /opt/secret /opt/exchanged"
+    stage.shell(f"systemd-run --collect --unit=exchange sh -c '{exchange}'")
+
+    said = stage.run("fix_permissions/act", fix_permissions_path="/opt/exchanged")
+
+    assert said == ("refused: /opt/exchanged is another file than the one that was looked at, or has another owner")
+    assert stage.shell("stat -c %a /opt/secret") == "640"
+    stage.shell(
+        "systemctl stop exchange.service 2>/dev/null || true; rm -r /opt/exchanged /opt/secret /var/lib/healing-bot"
+    )
 
 
 def test_folder_of_another_user_is_refused(stage: Stage) -> None:

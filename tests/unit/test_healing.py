@@ -17,10 +17,10 @@ from orchestrator.domain.actions import Action, Decision, Parameter, ParameterSo
 from orchestrator.domain.hosts import Connection, Host, HostPolicy, Mode
 from orchestrator.domain.incidents import IncidentState, Origin
 from orchestrator.domain.records import LogRecord
-from orchestrator.domain.runs import PlaybookJob, PlaybookResult, RunStatus
+from orchestrator.domain.runs import PlaybookJob, PlaybookResult, RunKind, RunStatus
 from orchestrator.domain.verdicts import Answer, Facts, UnitFacts
-from orchestrator.errors import BadReply, HostUnreachable
-from orchestrator.healing import Healing, Rooms
+from orchestrator.errors import BadReply, HostUnreachable, Interrupted, RecordError, StoreUnavailable
+from orchestrator.healing import BUSY_PAUSE, PASSING, STORE_PAUSE, Healing, Rooms
 from orchestrator.testing import FakeChooser, FakeExecutor, FakeFleet, FakeProbe, InlineEngine, MemoryStore
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -86,6 +86,9 @@ class House:
     told: Told
     healing: Healing
     now: list[datetime]
+    #: Seconds of every pause; when `ends` is true, the worker ends at the next one.
+    waits: list[float]
+    ends: list[bool]
     incident: str = ""
 
     @property
@@ -118,7 +121,12 @@ def house(
     origin: Origin = Origin.LOG,
     endings: dict[str, RunStatus] | None = None,
 ) -> House:
-    now = [NOON]
+    now, waits, ends = [NOON], list[float](), [False]
+
+    def wait(seconds: float) -> bool:
+        waits.append(seconds)
+        return ends[0]
+
     store = MemoryStore(clock=lambda: now[0])
     host = Host(
         name="web1",
@@ -155,6 +163,7 @@ def house(
         executor=executor,
         notifier=told,
         now=lambda: now[0],
+        wait=wait,
     )
     healing = Healing(rooms)
     engine.workflows = {
@@ -165,7 +174,7 @@ def house(
     }
     signals = rooms.detector.detect([failure(NOON - timedelta(seconds=age))], NOON)
     (incident,) = store.absorb("web1", "journal", signals, None, origin=origin)
-    return House(store, engine, executor, probe, chooser, told, healing, now, incident)
+    return House(store, engine, executor, probe, chooser, told, healing, now, waits, ends, incident)
 
 
 def failure(at: datetime) -> LogRecord:
@@ -310,10 +319,8 @@ def answered(answer: Answer) -> House:
     one = house(mode=Mode.PROPOSE).plan()
     approval = ids.approval_id(ids.IncidentId(one.incident))
     one.store.answer(approval, answer, actor="op", reason="looked", now=NOON)
-    found = one.store.incident(one.incident)
-    assert found is not None
-    one.healing.start_apply(found)
-    one.healing.start_apply(found)
+    one.healing.start_apply(one.incident, "web1")
+    one.healing.start_apply(one.incident, "web1")
     return one
 
 
@@ -365,3 +372,184 @@ def test_a_plan_that_runs_again_after_a_crash_changes_nothing() -> None:
 
     assert one.kinds == ["check", "act", "verify"]
     assert len(one.store.events()) == before
+
+
+class Failing:
+    """A function of a room that raises what it is given, one after the other, and then does its work."""
+
+    def __init__(self, works: Any, *errors: Exception) -> None:
+        self.works, self.errors = works, list(errors)
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        if self.errors:
+            raise self.errors.pop(0)
+        return self.works(*arguments, **named)
+
+
+@pytest.mark.parametrize("error", [StoreUnavailable("locked"), RecordError("disk full")])
+@pytest.mark.parametrize("method", ["record_decision", "record_verdict", "move", "decision", "append"])
+def test_a_store_that_stalls_is_waited_for_and_nothing_is_lost(
+    monkeypatch: pytest.MonkeyPatch, method: str, error: Exception
+) -> None:
+    one = house()
+    monkeypatch.setattr(one.store, method, Failing(getattr(one.store, method), *[error] * 30))
+
+    one.plan()
+
+    assert one.state is IncidentState.HEALED
+    assert one.kinds == ["check", "act", "verify"]
+    assert one.waits == [STORE_PAUSE] * 30
+
+
+def test_a_host_that_is_away_for_a_moment_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = house()
+    monkeypatch.setattr(one.probe, "inspect", Failing(one.probe.inspect, *[HostUnreachable("web1 reboots")] * 3))
+
+    one.plan()
+
+    assert one.state is IncidentState.HEALED
+    assert [seconds for seconds in one.waits if seconds] == list(PASSING)
+
+
+def test_a_worker_that_ends_records_no_outcome(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = house()
+    one.ends[0] = True
+    monkeypatch.setattr(one.probe, "inspect", Failing(one.probe.inspect, HostUnreachable("the connection was closed")))
+
+    with pytest.raises(Interrupted):
+        one.plan()
+
+    assert one.state is IncidentState.PLANNING
+    one.ends[0] = False
+    one.healing.plan(one.incident)
+    assert one.kinds == ["check", "act", "verify"]
+
+
+def test_a_host_whose_slot_is_shut_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = house()
+    real, tries = one.executor.execute, [0]
+
+    def execute(job: PlaybookJob) -> PlaybookResult:
+        tries[0] += 1
+        if tries[0] <= 2:
+            return PlaybookResult(run_id=job.run_id, status=RunStatus.BUSY)
+        return real(job)
+
+    monkeypatch.setattr(one.executor, "execute", execute)
+
+    one.plan()
+
+    assert one.state is IncidentState.HEALED
+    assert one.waits.count(BUSY_PAUSE) == 2
+
+
+def test_the_act_is_bound_to_the_bytes_that_were_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = house()
+    digests = iter(["judged", "changed since", "changed since"])
+    monkeypatch.setattr(one.executor, "digest", lambda *_: next(digests))
+
+    one.plan()
+
+    assert [job.digest for job in one.executor.jobs if job.kind == "act"] == ["judged"]
+
+
+def test_an_approval_that_was_not_carried_out_in_time_is_void() -> None:
+    one = house(mode=Mode.PROPOSE).plan()
+    approval = ids.approval_id(ids.IncidentId(one.incident))
+    one.store.answer(approval, Answer.APPROVED, actor="op", reason="looked", now=NOON)
+    one.now[0] = NOON + timedelta(days=2)
+
+    one.healing.start_apply(one.incident, "web1")
+
+    assert one.state is IncidentState.EXPIRED
+    assert one.kinds == []
+
+
+def test_without_a_position_in_the_journal_nothing_is_called_healed(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = house(reversible=True)
+    monkeypatch.setattr(one.probe, "position", Failing(None, *[HostUnreachable("web1 is away")] * 9))
+
+    one.plan()
+
+    assert one.state is IncidentState.ESCALATED
+    assert "web1 is away" in one.reason
+    assert one.kinds == ["check", "act"]
+
+
+def another(one: House, *, unit: str = "nginx-worker.service", message: str = "worker: FATAL: gone") -> House:
+    """One more incident on the host, of another subject."""
+    record = LogRecord(time=NOON, host="web1", unit=unit, priority=2, message=message)
+    signals = Detector(()).detect([record], NOON)
+    (incident,) = one.store.absorb("web1", "journal", signals, None)
+    return replace(one, incident=incident)
+
+
+def test_the_same_deed_is_asked_for_once_whoever_complains() -> None:
+    first = house(mode=Mode.PROPOSE).plan()
+    second = another(first).plan()
+
+    assert (first.state, second.state) == (IncidentState.PENDING_APPROVAL, IncidentState.JOINED)
+    assert len(second.store.approvals()) == 1
+    assert first.incident in second.reason
+    assert any("worker" in record.message for record in first.store.evidence(first.incident))
+
+
+def test_a_deed_that_is_being_done_is_joined_not_refused_by_its_own_cooldown() -> None:
+    first = house(mode=Mode.PROPOSE).plan()
+    first.store.move(first.incident, IncidentState.HEALING, "acts", expected=[IncidentState.PENDING_APPROVAL])
+    job = PlaybookJob(
+        run_id=ids.run_id(ids.IncidentId(first.incident), RunKind.ACT),
+        incident_id=ids.IncidentId(first.incident),
+        kind=RunKind.ACT,
+        action="restart_service",
+        playbook=Path("act.yml"),
+        roles=Path("roles"),
+        parameters={"service": "nginx"},
+        hosts=(Host(name="web1", groups=(), connection=Connection(kind="ssh", address="192.0.2.1")),),
+        task_timeout=1,
+        run_timeout=1,
+        digest="",
+    )
+    first.store.claim(job, signatures=first.store.signatures(first.incident))
+
+    second = another(first).plan()
+
+    assert second.state is IncidentState.JOINED
+    assert second.told.sentences == first.told.sentences[:1]
+
+
+def test_an_older_deed_that_is_over_takes_nothing() -> None:
+    first = house().plan()
+    second = another(first).plan()
+
+    assert first.state is IncidentState.HEALED
+    assert second.state is not IncidentState.JOINED
+
+
+def test_new_words_for_what_nothing_helps_join_it_and_nobody_is_told_twice() -> None:
+    escalate = Decision(action="escalate", parameters={}, reason="a certificate expired", chooser="fake")
+    first = house(decision=escalate).plan()
+    second = another(first, unit="nginx.service", message="nginx: FATAL: other words").plan()
+
+    assert (first.state, second.state) == (IncidentState.ESCALATED, IncidentState.JOINED)
+    assert len(first.told.sentences) == 1
+
+
+def test_a_crash_after_an_error_that_nothing_helps_is_healed() -> None:
+    escalate = Decision(action="escalate", parameters={}, reason="a certificate expired", chooser="fake")
+    first = house(decision=escalate).plan()
+    first.chooser.decision = RESTART
+    second = another(first, unit="nginx.service", message="nginx: FATAL: other words").plan()
+
+    assert (first.state, second.state) == (IncidentState.ESCALATED, IncidentState.HEALED)
+
+
+def test_a_person_s_own_wish_joins_nothing() -> None:
+    first = house(mode=Mode.PROPOSE).plan()
+    record = LogRecord(time=NOON, host="web1", unit="other.service", priority=2, message="FATAL: gone")
+    signals = Detector(()).detect([record], NOON)
+    (incident,) = first.store.absorb("web1", "trigger", signals, None, origin=Origin.TRIGGER)
+
+    wish = replace(first, incident=incident).plan()
+
+    assert wish.state is IncidentState.PENDING_APPROVAL

@@ -4,7 +4,7 @@
 One JSON object on standard output. Python 3.8 and the standard library alone: it runs on whatever host there is.
 
 Deletes by folder descriptors and never through a symbolic link, so that nobody who owns a folder below the
-places can lead it elsewhere.
+places can lead it elsewhere. How deep and how long it looks is bounded, so that no heap of folders can stop it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import re
 import stat
 import sys
 import time
-from typing import Any, Iterator, NamedTuple
+from typing import Any, Callable, Iterator, NamedTuple
 
 DAY = 86400.0
 MIB = 1024 * 1024
@@ -26,8 +26,14 @@ MIB = 1024 * 1024
 SHARE, SMALL_SHARE, SMALL, HUGE = 0.05, 0.10, 16 * MIB, 10 * 1024 * MIB
 #: Short of inodes is: less than 1 % of them.
 INODE_SHARE = 0.01
-#: Files named in the answer; the rest is counted.
+#: Files and problems named in the answer; the rest is counted.
 NAMED = 20
+#: Folders below a place that are entered one in another: each takes two descriptors.
+DEPTH = 32
+#: Time to look and delete, less than the task's limit: what was found by then is answered.
+SECONDS = 20.0
+#: How a folder is opened: never through a link.
+FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 #: app.log.1, app.log.2.gz, app.log-20240131, app-20240131.log.xz, app.log.old
 ROTATED = re.compile(
@@ -37,6 +43,8 @@ ROTATED = re.compile(
 SECURITY = re.compile(r"(auth|secure|wtmp|btmp|utmp|lastlog|faillog|tallylog|sudo|audit|sulog)([-._].*)?")
 #: Folders that other programs keep in order, or that services see as their own /tmp.
 SKIPPED = re.compile(r"systemd-private-.*|snap-private-tmp|\.(X11|ICE|XIM|font|Test)-unix")
+#: What says that a display is taken, for as long as it runs.
+DISPLAY = re.compile(r"\.X[0-9]+-lock")
 KEPT_LOGS = frozenset({"journal", "audit", "private"})
 #: Another machine's disks, or another program's: not ours to judge.
 REMOTE = re.compile(
@@ -132,16 +140,23 @@ def short(places: tuple[Place, ...], known: list[Mount]) -> dict[str, str]:
     return {path: phrase for path, phrase in said.items() if phrase}
 
 
-def held() -> set[tuple[int, int]]:
-    """(device, inode) of every file that a process holds open, that is swapped to or that backs a loop device."""
+def held(late: Callable[[], bool]) -> set[tuple[int, int]] | None:
+    """(device, inode) of every file that a process holds open or runs, that is swapped to or that backs a loop device.
+
+    None: there was no time to find out.
+    """
     paths = [line.split()[0] for line in lines("/proc/swaps")[1:]]
     for name in names("/sys/block"):
         paths += [line for line in lines(f"/sys/block/{name}/loop/backing_file") if line]
     for pid in names("/proc"):
         if pid.isdigit():
-            paths += [f"/proc/{pid}/fd/{number}" for number in names(f"/proc/{pid}/fd")]
+            paths += [f"/proc/{pid}/exe", *(f"/proc/{pid}/fd/{number}" for number in names(f"/proc/{pid}/fd"))]
+            if late():
+                return None
     found = set()
     for path in paths:
+        if late():
+            return None
         try:
             facts = os.stat(path)
         except OSError:
@@ -181,60 +196,132 @@ def objection(place: Place, name: str, facts: os.stat_result, now: float) -> str
     else:
         if facts.st_mode & stat.S_ISVTX:
             return "is marked to stay"
+        if DISPLAY.fullmatch(name):
+            return "marks a display"
         # A copied or unpacked file has an old date and was put here a moment ago.
         age = now - max(facts.st_mtime, facts.st_atime, facts.st_ctime)
     return "" if age > place.days * DAY else f"is not older than {place.days:g} days"
 
 
+class Level(NamedTuple):
+    """A folder that is being read, and those above it on the stack."""
+
+    path: str
+    handle: int
+    entries: Any
+    #: Whether its files lie on a file system that is short.
+    counts: bool
+
+
 class Sweep:
     """One walk over the places: what lies on the file systems that are short, and what may go."""
 
-    def __init__(self, devices: set[int], foreign: set[str], now: float) -> None:
+    def __init__(
+        self,
+        devices: set[int],
+        foreign: set[str],
+        now: float,
+        *,
+        mounted: frozenset[str] = frozenset(),
+        seconds: float = SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._devices = devices
         self._foreign = foreign
+        self._mounted = mounted
         self._now = now
-        self._held = held()
+        self._clock = clock
+        self._end = clock() + seconds
+        self._held = held(lambda: clock() > self._end)
         self.problems: list[str] = []
+        if self._held is None:
+            self._say("there was no time to find out which files are open, so all stay")
 
-    def walk(self, place: Place, *, delete: bool) -> Iterator[Found]:
-        """Every regular file of the place on those file systems; those that may go are deleted if so wished."""
+    def walk(self, place: Place, *, delete: bool, share: float = 1.0) -> Iterator[Found]:
+        """Every regular file of the place on those file systems; those that may go are deleted if so wished.
+
+        `share` is the part of the time left that this place may take: none shall starve those after it.
+        """
+        if self._held is None:
+            return
         lock = self._apt_lock(place) if delete else None
         if lock == -1:
-            self.problems.append("apt is at work, so its packages stay")
+            self._say("apt is at work, so its packages stay")
             return
+        start = self._clock()
         try:
-            yield from self._files(place, delete=delete)
+            yield from self._files(place, delete=delete, end=start + max(0.0, self._end - start) * share)
         finally:
             if lock is not None:
                 os.close(lock)
 
-    def _files(self, place: Place, *, delete: bool) -> Iterator[Found]:
-        home: int | None = None
-        for folder, subfolders, files, handle in os.fwalk(place.path, follow_symlinks=False):
-            device = os.fstat(handle).st_dev
-            home = device if home is None else home
-            skipped = SKIPPED if place.kind == "temporary" else None
-            subfolders[:] = [
-                name
-                for name in sorted(subfolders)
-                if os.path.join(folder, name) not in self._foreign
-                and not (skipped and skipped.fullmatch(name))
-                and not (place.kind == "log" and name in KEPT_LOGS)
-                and (place.mounts or device == home)
-            ]
-            if device not in self._devices or (device != home and not place.mounts):
-                continue
-            for name in sorted(files):
-                found = self._judge(place, folder, name, handle)
-                if found is None:
-                    continue
-                if delete and not found.why:
-                    try:
-                        os.unlink(name, dir_fd=handle)
-                    except OSError as error:
-                        self.problems.append(f"{shown(found.path)} can't be deleted: {error.strerror}")
-                        found = found._replace(why="can't be deleted")
-                yield found
+    def _files(self, place: Place, *, delete: bool, end: float) -> Iterator[Found]:
+        stack: list[Level] = []
+        try:
+            home = self._enter(place, stack, place.path, None, place.path)
+            # What lies on this file system alone is of no use where that has room.
+            while stack and (place.mounts or home in self._devices):
+                level = stack[-1]
+                if self._clock() > end:
+                    self._say(f"there was no time to look through all of {place.path}")
+                    return
+                entry = following(level.entries)
+                if entry is None:
+                    leave(stack.pop())
+                elif folder(entry):
+                    path = os.path.join(level.path, entry.name)
+                    if self._wanted(place, entry.name, path, len(stack)):
+                        self._enter(place, stack, entry.name, home, path)
+                elif level.counts:
+                    found = self._judge(place, level.path, entry.name, level.handle)
+                    if found is not None:
+                        yield self._delete(found, entry.name, level.handle) if delete and not found.why else found
+        finally:
+            while stack:
+                leave(stack.pop())
+
+    def _wanted(self, place: Place, name: str, path: str, depth: int) -> bool:
+        """Whether a folder of a place is looked into."""
+        if path in self._foreign or (not place.mounts and path in self._mounted):
+            return False
+        if (place.kind == "log" and name in KEPT_LOGS) or (place.kind == "temporary" and SKIPPED.fullmatch(name)):
+            return False
+        if depth > DEPTH:
+            self._say(f"folders of {place.path} deeper than {DEPTH} are left out")
+            return False
+        return True
+
+    def _enter(self, place: Place, stack: list[Level], name: str, home: int | None, path: str) -> int | None:
+        """Put a folder on the stack; its device. Left out: what is gone or a link, and others' file systems."""
+        try:
+            handle = os.open(name, FOLDER, dir_fd=stack[-1].handle if stack else None)
+        except OSError:
+            return None
+        device = os.fstat(handle).st_dev
+        if device != home and home is not None and not place.mounts:
+            os.close(handle)
+            return None
+        try:
+            entries = os.scandir(handle)
+        except OSError:
+            os.close(handle)
+            return None
+        stack.append(Level(path, handle, entries, device in self._devices))
+        return device
+
+    def _delete(self, found: Found, name: str, handle: int) -> Found:
+        try:
+            os.unlink(name, dir_fd=handle)
+        except OSError as error:
+            if len(self.problems) < NAMED:
+                self._say(f"{shown(found.path)} can't be deleted: {error.strerror}")
+            return found._replace(why="can't be deleted")
+        return found
+
+    def _say(self, problem: str) -> None:
+        """Keep a problem, each once."""
+        if problem not in self.problems:
+            self.problems.append(problem)
 
     def _judge(self, place: Place, folder: str, name: str, handle: int) -> Found | None:
         try:
@@ -243,7 +330,7 @@ class Sweep:
             return None
         if not stat.S_ISREG(facts.st_mode):
             return None
-        if (facts.st_dev, facts.st_ino) in self._held:
+        if self._held is None or (facts.st_dev, facts.st_ino) in self._held:
             why = "is held open by a process"
         elif facts.st_nlink != 1:
             why = "has several names (hard links)"
@@ -268,25 +355,50 @@ class Sweep:
         return handle
 
 
+def following(entries: Any) -> Any:
+    """The next entry of an open folder; None where there is none, or it can't be read on."""
+    try:
+        return next(entries, None)
+    except OSError:
+        return None
+
+
+def folder(entry: Any) -> bool:
+    """Whether an entry is a folder itself; not where it can't be told."""
+    try:
+        return bool(entry.is_dir(follow_symlinks=False))
+    except OSError:
+        return False
+
+
+def leave(level: Level) -> None:
+    """Close a folder."""
+    level.entries.close()
+    os.close(level.handle)
+
+
 def shown(path: str) -> str:
-    """A path as text that every reader can take; names on a disk may be any bytes."""
-    return path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    """A path that every terminal and log can take; names on a disk may be any bytes, an escape sequence too."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in path)
 
 
-def answer(mode: str, places: tuple[Place, ...], known: list[Mount], now: float) -> dict[str, Any]:
+def answer(
+    mode: str, places: tuple[Place, ...], known: list[Mount], now: float, seconds: float = SECONDS
+) -> dict[str, Any]:
     """`short`, and for look and free also `files`, `bytes`, `kinds`, `named`, `biggest` and `problems`."""
     tight = short(places, known)
     said: dict[str, Any] = {"short": [f"{shown(path)} {phrase}" for path, phrase in tight.items()]}
     if mode == "room":
         return said
     foreign = {mount.path for mount in known if not mount.ours}
-    sweep = Sweep({os.stat(path).st_dev for path in tight}, foreign, now)
+    mounted = frozenset(mount.path for mount in known)
+    sweep = Sweep({os.stat(path).st_dev for path in tight}, foreign, now, mounted=mounted, seconds=seconds)
     count, size = 0, 0
     kinds: dict[str, int] = {}
     named: list[str] = []
     biggest: Found | None = None
-    for place in places if tight else ():
-        for found in sweep.walk(place, delete=mode == "free"):
+    for number, place in enumerate(places if tight else ()):
+        for found in sweep.walk(place, delete=mode == "free", share=1 / (len(places) - number)):
             if found.why:
                 biggest = found if biggest is None or found.bytes > biggest.bytes else biggest
                 continue
@@ -294,7 +406,7 @@ def answer(mode: str, places: tuple[Place, ...], known: list[Mount], now: float)
             kinds[found.kind] = kinds.get(found.kind, 0) + 1
             if len(named) < NAMED:
                 named.append(shown(found.path))
-    said.update(files=count, bytes=size, kinds=kinds, named=named, problems=sweep.problems[:NAMED])
+    said.update(files=count, bytes=size, kinds=kinds, named=named, problems=sweep.problems)
     said["biggest"] = f"{shown(biggest.path)} ({biggest.bytes // MIB} MiB) {biggest.why}" if biggest else ""
     return said
 

@@ -1,0 +1,157 @@
+"""Lines on which a backtracking expression would be slow: what it itself looks for, again and again.
+
+A hostile line is made of pieces of what an expression begins to match and then fails on. So the pieces are taken from
+the expression: samples of its parts, and of every run of neighbouring parts, and each of them after what leads to it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from re import _constants as c  # type: ignore[attr-defined]
+from re import _parser as parser  # type: ignore[attr-defined]
+from typing import Any
+
+from orchestrator.domain.speech import LOOKED_AT
+
+#: What fits many classes, and what logs are full of.
+COMMON = ("a", "1", " ", "/a", "a ", "a.", "x=", '"a', "'a", "(", "a:b: ", "1.", "1:", "-a", "\\", '\\"', "[", "=", "é")
+#: Alternatives and runs of parts that are tried, and ways through an expression; more say nothing new.
+BRANCHES, RUN, WAYS = 6, 4, 40
+_CLASSES = {
+    c.CATEGORY_DIGIT: "1",
+    c.CATEGORY_NOT_DIGIT: "a",
+    c.CATEGORY_SPACE: " ",
+    c.CATEGORY_NOT_SPACE: "a",
+    c.CATEGORY_WORD: "a",
+    c.CATEGORY_NOT_WORD: " ",
+}
+
+
+def unbounded(pattern: re.Pattern[str]) -> list[str]:
+    """The quantifiers without an upper bound, as what they repeat; but for those that `^` holds to the start."""
+    return list(_unbounded(parser.parse(pattern.pattern, pattern.flags & ~re.DEBUG), anchored=False))
+
+
+def _unbounded(parts: Any, *, anchored: bool) -> Iterator[str]:
+    for kind, value in parts:
+        if kind is c.AT and value in (c.AT_BEGINNING, c.AT_BEGINNING_STRING):
+            anchored = True
+        elif kind in (c.MAX_REPEAT, c.MIN_REPEAT, c.POSSESSIVE_REPEAT):
+            if value[1] is c.MAXREPEAT and not anchored:
+                yield str(value[2])
+            yield from _unbounded(value[2], anchored=anchored)
+        elif kind is c.SUBPATTERN:
+            yield from _unbounded(value[3], anchored=anchored)
+        elif kind is c.BRANCH:
+            for branch in value[1]:
+                yield from _unbounded(branch, anchored=anchored)
+        elif kind in (c.ASSERT, c.ASSERT_NOT):
+            yield from _unbounded(value[1], anchored=anchored)
+
+
+def lines(pattern: re.Pattern[str]) -> Iterator[str]:
+    """Hostile lines of LOOKED_AT characters for this expression, each once."""
+    seen = set()
+    for head, piece in _pieces(pattern):
+        if not piece:
+            continue
+        line = (head + piece * (LOOKED_AT // len(piece) + 1))[:LOOKED_AT]
+        if line not in seen:
+            seen.add(line)
+            yield line
+
+
+def _pieces(pattern: re.Pattern[str]) -> Iterator[tuple[str, str]]:
+    """What is repeated, and what leads to it."""
+    yield from (("", one) for one in COMMON)
+    for parts in _sequences(parser.parse(pattern.pattern, pattern.flags & ~re.DEBUG)):
+        whole = "".join(parts)
+        for start in range(len(parts)):
+            head = "".join(parts[:start])
+            yield head, "a"
+            yield head, " a"
+            for end in range(start + 1, min(len(parts), start + RUN) + 1):
+                piece = "".join(parts[start:end])
+                yield "", piece
+                yield "", piece + " "
+                yield head, piece
+        yield "", whole
+        yield "", whole + " "
+
+
+def _sequences(parts: Any) -> Iterator[list[str]]:
+    """The expression without its alternatives: each way through it, as samples of its parts in a row."""
+    return islice(_ways(list(parts)), WAYS)
+
+
+def _ways(parts: Sequence[Any]) -> Iterator[list[str]]:
+    if not parts:
+        yield []
+        return
+    rest = list(islice(_ways(parts[1:]), BRANCHES))
+    for first in islice(_samples(parts[0]), BRANCHES):
+        for tail in rest:
+            # Literals in a row are one part.
+            if parts[0][0] is c.LITERAL and tail and len(parts) > 1 and parts[1][0] is c.LITERAL:
+                yield [first[0] + tail[0], *tail[1:]]
+            else:
+                yield [*first, *tail]
+
+
+def _samples(part: Any) -> Iterator[list[str]]:
+    kind, value = part
+    if kind is c.LITERAL:
+        yield [chr(value)]
+    elif kind in (c.NOT_LITERAL, c.ANY):
+        yield ["a"]
+    elif kind is c.IN:
+        yield [_member(value)]
+    elif kind in (c.MAX_REPEAT, c.MIN_REPEAT, c.POSSESSIVE_REPEAT):
+        least, most, inner = value
+        if least == 0:
+            yield []
+        for way in islice(_ways(list(inner)), BRANCHES):
+            once = "".join(way)
+            yield [once * max(least, 1)]
+            if most is c.MAXREPEAT or most > 1:
+                yield [once * max(least, 2)]
+    elif kind is c.SUBPATTERN:
+        yield from _ways(list(value[3]))
+    elif kind is c.BRANCH:
+        for branch in value[1]:
+            yield from islice(_ways(list(branch)), BRANCHES)
+    elif kind is c.ATOMIC_GROUP:
+        yield from _ways(list(value))
+    else:
+        yield []
+
+
+def _member(parts: Any) -> str:
+    """A character of the class."""
+    if parts[0][0] is c.NEGATE:
+        pattern = parts[1:]
+        return next((one for one in "a1 /.:=-~#" if not any(_holds(part, one) for part in pattern)), "a")
+    kind, value = parts[0]
+    if kind is c.LITERAL:
+        return chr(value)
+    if kind is c.RANGE:
+        return chr(value[0])
+    return _CLASSES.get(value, "a")
+
+
+def _holds(part: Any, character: str) -> bool:
+    kind, value = part
+    if kind is c.LITERAL:
+        return bool(chr(value) == character)
+    if kind is c.RANGE:
+        return bool(value[0] <= ord(character) <= value[1])
+    if kind is c.CATEGORY:
+        ways = {
+            c.CATEGORY_DIGIT: character.isdigit(),
+            c.CATEGORY_SPACE: character.isspace(),
+            c.CATEGORY_WORD: character.isalnum() or character == "_",
+        }
+        return bool(ways.get(value, not character.isspace()))
+    return False
