@@ -19,6 +19,8 @@ CONTEXT = ("healing_run_id", "healing_safe_directories", "healing_protected_serv
 #: Ansible's types that values of a source fit.
 TYPES = {ParameterSource.UNIT: ("str",), ParameterSource.PATH: ("path", "str")}
 _ID = re.compile(r"[a-z_]+")
+#: A named part of an expression.
+_PART = re.compile(r"%\{(\w+)\}")
 _SPEC = Path("meta") / "argument_specs.yml"
 
 
@@ -79,7 +81,7 @@ def _action(folder: Path, role: Path) -> Action:
         settle_seconds=row.settle_seconds,
         hold_seconds=row.hold_seconds,
         parameters=parameters,
-        patterns=tuple(_pattern(file, number, one, parameters) for number, one in enumerate(row.patterns, start=1)),
+        patterns=_patterns(file, row, parameters),
         folder=folder,
         role=role,
     )
@@ -169,9 +171,29 @@ def _of_entry(file: Path, row: ActionRow, name: str, spec: Path, entry: str) -> 
         )
 
 
-def _pattern(file: Path, number: int, row: PatternRow, parameters: tuple[Parameter, ...]) -> Pattern:
+def _patterns(file: Path, row: ActionRow, parameters: tuple[Parameter, ...]) -> tuple[Pattern, ...]:
+    vocabulary: dict[str, str] = {}
+    for name, part in row.vocabulary.items():
+        vocabulary[name] = _spelled_out(file, f"{name} of vocabulary", part, vocabulary)
+    return tuple(
+        _pattern(file, number, one, vocabulary, parameters) for number, one in enumerate(row.patterns, start=1)
+    )
+
+
+def _spelled_out(file: Path, where: str, text: str, vocabulary: Mapping[str, str]) -> str:
+    missing = [name for name in _PART.findall(text) if name not in vocabulary]
+    if missing:
+        raise CatalogError(f"{file}: {where} uses %{{{missing[0]}}}, which vocabulary doesn't define above it; add it.")
+    return _PART.sub(lambda match: f"(?:{vocabulary[match[1]]})", text)
+
+
+def _pattern(
+    file: Path, number: int, row: PatternRow, vocabulary: Mapping[str, str], parameters: tuple[Parameter, ...]
+) -> Pattern:
     names = {parameter.name for parameter in parameters}
-    for key, text in (("match", row.match), ("unless", row.unless)):
+    match = _spelled_out(file, f"match of pattern {number}", row.match, vocabulary)
+    unless = row.unless and _spelled_out(file, f"unless of pattern {number}", row.unless, vocabulary)
+    for key, text in (("match", match), ("unless", unless)):
         if text is None:
             continue
         try:
@@ -183,4 +205,8 @@ def _pattern(file: Path, number: int, row: PatternRow, parameters: tuple[Paramet
             which = f"a parameter of the action ({', '.join(sorted(names)) or 'it has none'})"
             what = f"no such is {which}" if key == "match" else "`unless` fills nothing"
             raise CatalogError(f"{file}: {key} of pattern {number} captures {stray[0]}, and {what}; correct the group.")
-    return Pattern(match=row.match, unless=row.unless, severity=Severity[row.severity.upper()])
+    stray = sorted(set(row.values) - names)
+    if stray:
+        raise CatalogError(f"{file}: values of pattern {number} names {stray[0]}, which is no parameter; correct it.")
+    values = {name: tuple(ones) for name, ones in row.values.items()}
+    return Pattern(match=match, unless=unless, values=values, severity=Severity[row.severity.upper()])

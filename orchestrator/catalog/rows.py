@@ -27,6 +27,7 @@ class PatternRow(_Row):
 
     match: _Text
     unless: _Text | None = None
+    values: dict[str, list[_Text]] = {}
     severity: Literal["error", "warning"] = "error"
 
 
@@ -43,6 +44,8 @@ class ActionRow(_Row):
     settle_seconds: Annotated[float, Field(ge=0, le=300)]
     hold_seconds: Annotated[float, Field(ge=0, le=86400)]
     parameters: dict[str, Annotated[ParameterSource, Field(strict=False)]]
+    #: Named parts of expressions; `%{name}` in a pattern, or in a later part, stands for one.
+    vocabulary: dict[str, _Text] = {}
     patterns: list[PatternRow]
 
 

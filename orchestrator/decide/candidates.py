@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from orchestrator.domain.actions import Action, Candidate, Parameter, ParameterSource
 from orchestrator.domain.records import LogRecord
-from orchestrator.domain.speech import named_paths, own_words, plain_path
+from orchestrator.domain.speech import named_paths, own_words, said_path
 
 #: Values that one parameter may offer; more is a listing, not a finding.
 VALUES_MAX = 8
@@ -70,7 +70,7 @@ def _offered(
     if parameter.source == ParameterSource.PATH:
         for words in reversed(said):
             unique.update(dict.fromkeys(named_paths(words)))
-        normal = (plain_path(value) for value in unique)
+        normal = (said_path(value) for value in unique)
         yield from dict.fromkeys(value for value in normal if value)
         return
     if parameter.source == ParameterSource.UNIT:
@@ -102,14 +102,15 @@ def is_service(name: str) -> bool:
 
 
 def captures(action: Action, name: str, words: str) -> Iterator[str]:
-    """What the action's own patterns capture for a parameter in these words; patterns that don't hold give none."""
+    """What the action's own patterns capture or mean for a parameter; patterns that don't hold give none."""
     for pattern in action.patterns:
-        if f"(?P<{name}>" not in pattern.match or not holds(pattern.match, pattern.unless, words):
+        known = pattern.values.get(name, ())
+        names_it = f"(?P<{name}>" in pattern.match
+        if not (known or names_it) or not holds(pattern.match, pattern.unless, words):
             continue
         match = compiled(pattern.match).search(words)
-        value = match.group(name) if match else None
-        if value:
-            yield value
+        value = match.group(name) if match and names_it else None
+        yield from (value,) if value else known
 
 
 def holds(match: str, unless: str | None, words: str) -> bool:

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from orchestrator.decide.candidates import as_unit, compiled, holds, is_service, short_unit
-from orchestrator.decide.rules import Knowledge, Says, knowledge
+from orchestrator.decide.rules import Knowledge, Rule, Says, knowledge
 from orchestrator.domain.actions import ESCALATE, NONE, Action, Candidate, Decision, ParameterSource, Pattern
-from orchestrator.domain.levels import stated
+from orchestrator.domain.levels import informs, stated
 from orchestrator.domain.records import LogRecord, Severity
-from orchestrator.domain.speech import LOOKED_AT, is_request, own_words
+from orchestrator.domain.speech import LOOKED_AT, body, is_request, own_words, said_path
 from orchestrator.ports import Case
 
 
@@ -89,7 +89,7 @@ def _read(record: LogRecord, case: Case) -> _Opinion:
     message = record.message[:LOOKED_AT]
     words = own_words(message)
     lowered = words.casefold()
-    attack = known.attack(message.casefold(), stem)
+    attack = known.attack(body(message).casefold(), stem)
     if attack is not None or any(action.id in message for action in case.actions if "_" in action.id):
         reason = attack.reason if attack else "The line names actions of this tool: orders never come by log."
         return _quiet(_Weight.QUIET, _REQUEST) if _mere_request(record, attack) else _escalate(_Weight.ATTACK, reason)
@@ -100,16 +100,24 @@ def _read(record: LogRecord, case: Case) -> _Opinion:
     if known.suspicious.search(stem):
         return _escalate(_Weight.ATTACK, f"{unit} is named like malware; it must not be started again.")
     effect = known.is_effect(lowered)
+    for_person = _Weight.PERSON_BY_EFFECT if effect else _Weight.PERSON_BY_CAUSE
     rule = known.first(lowered, stem)
-    if rule is not None and rule.says is Says.HARMLESS:
-        return _quiet(_Weight.HARMLESS, rule.reason)
     if rule is not None:
-        return _escalate(_Weight.PERSON_BY_EFFECT if effect else _Weight.PERSON_BY_CAUSE, rule.reason)
+        return _by_rule(rule, for_person)
     weight = _Weight.ACTION_BY_EFFECT if effect else _Weight.ACTION_BY_CAUSE
     fitting = _fitting(record, case, words, weight, known)
     if fitting is not None:
         return fitting
-    return _unknown(record, effect)
+    if informs(message) and not effect and not known.trouble.search(lowered):
+        return _quiet(_Weight.HARMLESS, "The program itself calls the line information, and it tells of no failure.")
+    rule = known.otherwise(lowered, stem)
+    return _by_rule(rule, for_person) if rule is not None else _unknown(record, effect)
+
+
+def _by_rule(rule: Rule, for_person: _Weight) -> _Opinion:
+    if rule.says is Says.HARMLESS:
+        return _quiet(_Weight.HARMLESS, rule.reason)
+    return _escalate(for_person, rule.reason)
 
 
 _REQUEST = "The line only repeats what somebody asked for or typed; nothing failed."
@@ -166,12 +174,14 @@ def _pick(
     chosen: dict[str, str] = {}
     for parameter in action.parameters:
         offered = candidate.values.get(parameter.name, ())
-        captured = groups.get(parameter.name)
+        meant = pattern.values.get(parameter.name, ())
+        captured = groups.get(parameter.name) or next((one for one in meant if one in offered), next(iter(meant), None))
         if parameter.source is ParameterSource.UNIT:
             value = as_unit(captured, own) if captured else own
             objection = _unit_objection(value, own, weight, known)
         else:
-            value = captured or (offered[0] if len(offered) == 1 and parameter.required else "")
+            value = (said_path(captured) or captured) if captured else ""
+            value = value or (offered[0] if len(offered) == 1 and parameter.required else "")
             objection = _path_objection(value, known)
         if not value and not parameter.required:
             continue

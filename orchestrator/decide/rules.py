@@ -41,6 +41,8 @@ class Rule:
     unless: re.Pattern[str] | None
     #: Only for records of these units; None: all.
     units: re.Pattern[str] | None
+    #: Asked only of what no action's pattern fits.
+    otherwise: bool = False
 
     def holds(self, words: str, unit: str) -> bool:
         """Whether the rule speaks of these words of this unit; both in lower case."""
@@ -59,6 +61,8 @@ class Knowledge:
     attacks: tuple[Rule, ...]
     #: Against own words, in the order in which they are asked: known noise, then causes for a person.
     rules: tuple[Rule, ...]
+    #: What makes a line a problem although it is tagged as information.
+    trouble: re.Pattern[str]
     #: Units that nothing here restarts, by name without suffix.
     protected: re.Pattern[str]
     #: Units that run a job and end; a restart only runs the job again.
@@ -72,7 +76,11 @@ class Knowledge:
 
     def first(self, words: str, unit: str) -> Rule | None:
         """The first rule that holds of a line's own words."""
-        return next((rule for rule in self.rules if rule.holds(words, unit)), None)
+        return next((rule for rule in self.rules if not rule.otherwise and rule.holds(words, unit)), None)
+
+    def otherwise(self, words: str, unit: str) -> Rule | None:
+        """The first rule for lines that no action's pattern fits."""
+        return next((rule for rule in self.rules if rule.otherwise and rule.holds(words, unit)), None)
 
     def attack(self, message: str, unit: str) -> Rule | None:
         """The first rule that finds an attack in a whole message."""
@@ -91,6 +99,7 @@ def _rules(table: Sequence[dict[str, Any]], says: Says) -> tuple[Rule, ...]:
             any=tuple(re.compile(one) for one in row["any"]),
             unless=re.compile(row["unless"]) if "unless" in row else None,
             units=re.compile(row["units"]) if "units" in row else None,
+            otherwise=row.get("otherwise", False),
         )
         for row in table
     )
@@ -114,6 +123,7 @@ def knowledge() -> Knowledge:
             *_rules(_read("harmless.yml"), Says.HARMLESS),
             *_rules(_read("person.yml"), Says.PERSON),
         ),
+        trouble=_alternatives(names["trouble"]),
         protected=_alternatives(names["protected"]),
         jobs=_alternatives(names["jobs"]),
         suspicious=_alternatives(names["suspicious"]),

@@ -54,6 +54,8 @@ class Pattern:
 
     match: str
     unless: str | None = None
+    #: What a parameter is where the match captures none: the units that a well-known port means, likeliest first.
+    values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     #: The mildest severity at which this pattern makes an incident (WARNING widens detection).
     severity: Severity = Severity.ERROR
 

@@ -52,6 +52,18 @@ _WARNING = (
     re.compile(r"(?i)^(?:\S{1,64}:\s){0,3}(?:warning|warn|w):\s"),
     re.compile(r'"s"\s?:\s?"W"|^W\d{4}\s\d\d:\d\d:\d\d'),
 )
+#: The first level tag of a line, in the forms above; only the first counts: it is the program's own.
+_TAGS = re.compile(
+    r"""(?:^|[\s\["'{,])(?:log)?(?:level|lvl|severity|levelname|loglevel)["']?\s?[=:]\s?["']?(?P<field>[a-zA-Z]{3,9})\b
+      | [\[<(](?:[\w-]{1,32}:)?
+        (?P<bracket>trace|debug|info|notice|note|warn|warning|error|err|severe|crit|critical|fatal|alert|emerg)
+        (?:\#?\d{1,10})?[ ]{0,2}[\])>]
+      | (?<![\w./-])(?P<word>TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERROR|ERR|SEVERE|CRIT|CRITICAL|FATAL|ALERT)(?![\w./-])
+      | ^(?P<klog>[IWEF])\d{4}\s\d\d:\d\d""",
+    re.VERBOSE | re.IGNORECASE,
+)
+_CAPITAL = re.compile(r"[A-Z]+")
+_INFORMS = frozenset({"trace", "debug", "info", "notice", "note", "i"})
 #: A mention that is no statement: settings, counts, denials.
 _MENTION = re.compile(
     r"(?i)\b(?:no|zero|without|0|any|set(?:ting)?|to|at|for|log) (?:error|err|fatal|critical|crit|warn)\w*"
@@ -77,3 +89,12 @@ def stated(message: str) -> Severity:
         if any(way.search(front) for way in ways):
             return severity
     return Severity.INFO
+
+
+def informs(message: str) -> bool:
+    """Whether the program itself tagged the line as information or less. Never raises."""
+    for found in _TAGS.finditer(own_words(message)[:FRONT]):
+        word = found["word"]
+        if word is None or _CAPITAL.fullmatch(word):
+            return (found["field"] or found["bracket"] or word or found["klog"]).lower() in _INFORMS
+    return False

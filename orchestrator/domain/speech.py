@@ -27,13 +27,20 @@ _ACCESS = re.compile(
       | ^method={_METHODS}\b""",
     re.VERBOSE,
 )
-#: `host prog[pid]: `, `systemd[1]: `, `kernel: [ 12.3] `: who speaks; told by the record's unit already.
+#: `<3>`, the time, the host, `prog[pid]: `, `kernel: [ 12.3] `: who speaks; told by the record's unit already.
+#: A host stands only before a tag of a program; after a time without one the program's own words begin.
+_TAG = (
+    r"(?:(?:[\w./-]{1,64}|\([\w.-]{1,32}\))\[\d{1,10}\]:?|(?:kernel|systemd|sudo|cron|CRON|logrotate|rsyslogd?|init):)"
+)
+_UPTIME = r"(?:\[[ ]{0,8}\d{1,8}\.\d{1,9}\][ ])?"
 _HEADER = re.compile(
-    r"""^(?:<\d{1,3}>)?
-      (?:[A-Z][a-z]{2}[ ]{1,2}\d{1,2}[ ]\d\d:\d\d:\d\d[ ](?:[\w.-]{1,64}[ ])?)?   # classic syslog time and host
-      (?:\[[ ]{0,8}\d{1,8}\.\d{1,9}\][ ])?
-      (?:(?:[\w./-]{1,64}|\([\w.-]{1,32}\))\[\d{1,10}\]:?[ ]|(?:kernel|systemd|sudo|cron|CRON|logrotate|rsyslogd?):[ ])?
-      (?:\[[ ]{0,8}\d{1,8}\.\d{1,9}\][ ])?""",
+    rf"""^(?:<\d{{1,3}}>)?
+      (?:  # classic syslog, its month in other tongues, and RFC 5424's time
+          [A-Z][a-z]{{2}}[ ]{{1,2}}\d{{1,2}}[ ]\d\d:\d\d:\d\d[ ]{{1,2}}(?:[\w.-]{{1,64}}[ ]{{1,2}})?
+        | \w{{1,10}}\.?[ ]{{1,2}}\d{{1,2}}[ ]\d\d:\d\d:\d\d[ ]{{1,2}}[\w.-]{{1,64}}[ ]{{1,2}}(?={_TAG}[ ])
+        | \d{{4}}-\d\d-\d\d[T ]\d\d:\d\d:\d\d\S{{0,16}}[ ][\w.-]{{1,64}}[ ](?={_TAG}[ ])
+      )?
+      {_UPTIME}(?:{_TAG}[ ]{{1,2}})?{_UPTIME}""",
     re.VERBOSE,
 )
 _QUOTED = (
@@ -100,10 +107,11 @@ def printable(text: str, keep: str = "") -> str:
 
 def is_request(message: str) -> bool:
     """Whether the line only says what a client asked for."""
-    return _ACCESS.match(_body(message)) is not None
+    return _ACCESS.match(body(message)) is not None
 
 
-def _body(message: str) -> str:
+def body(message: str) -> str:
+    """What follows the syslog header, as far as it is looked at."""
     head = message[:LOOKED_AT]
     found = _HEADER.match(head)
     return head[found.end() :] if found else head
@@ -114,21 +122,26 @@ def own_words(message: str) -> str:
 
     Empty for a line that only says what a client asked for.
     """
-    body = _body(message)
-    if _ACCESS.match(body):
+    words = body(message)
+    if _ACCESS.match(words):
         return ""
-    body = _without_foreign(body)
+    words = _without_foreign(words)
     # logfmt and JSON escape their quotes, and what stands inside may quote strangers once more.
-    while '\\"' in body:
-        body = _without_foreign(_ESCAPED.sub(r"\1", body))
+    while '\\"' in words:
+        words = _without_foreign(_ESCAPED.sub(r"\1", words))
     # Several lines of one record are read as one.
-    return " ".join(body.split())
+    return " ".join(words.split())
 
 
-def _without_foreign(body: str) -> str:
+def _without_foreign(words: str) -> str:
     for foreign, kept in _FOREIGN:
-        body = foreign.sub(kept, body)
-    return body
+        words = foreign.sub(kept, words)
+    return words
+
+
+def said_path(text: str) -> str | None:
+    """The path without the punctuation or line number that prose adds; None as in plain_path."""
+    return plain_path(_LINE_NUMBER.sub("", text.rstrip(_PUNCTUATION)))
 
 
 def plain_path(path: str) -> str | None:
@@ -148,7 +161,7 @@ def named_paths(words: str) -> tuple[str, ...]:
     """Absolute paths that the words name, in order, each once, at most PATHS_MAX; odd ones are left out."""
     found: dict[str, None] = {}
     for match in _PATH.finditer(words[:LOOKED_AT]):
-        path = plain_path(_LINE_NUMBER.sub("", match.group(1).rstrip(_PUNCTUATION)))
+        path = said_path(match.group(1))
         if path is not None:
             found.setdefault(path)
         if len(found) == PATHS_MAX:

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from orchestrator import catalog
 from orchestrator.decide import redact
@@ -125,8 +124,7 @@ def test_line_of_the_expressions_own_pieces_is_among_those_tried() -> None:
 
 def test_wording_of_a_path_is_read_where_the_path_begins() -> None:
     """Not in the middle of a relative one: what is named there is another file."""
-    found = yaml.safe_load((ROOT / "playbooks/fix_permissions/action.yml").read_text(encoding="utf-8"))["patterns"]
-    expressions = [re.compile(one["match"], re.IGNORECASE) for one in found]
+    expressions = [re.compile(one.match, re.IGNORECASE) for one in ACTIONS["fix_permissions"].patterns]
 
     def paths(line: str) -> set[str]:
         return {one[1] for expression in expressions if (one := expression.search(line))}

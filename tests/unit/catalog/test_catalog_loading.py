@@ -87,6 +87,24 @@ def test_complete_action_is_read_in_full(root: Path) -> None:
     assert action.role == root / "roles" / "mend"
 
 
+def test_patterns_are_spelled_out_from_the_vocabulary(root: Path) -> None:
+    change(
+        "playbooks/mend/action.yml",
+        lambda row: row.update(
+            vocabulary={"end": "broke|died", "thing": "(?P<service>\\S+) %{end}"},
+            patterns=[
+                {"match": "^%{thing}$", "unless": "%{end} on purpose"},
+                {"match": "^x", "values": {"service": ["y"]}},
+            ],
+        ),
+    )(root)
+
+    first, second = load(root).actions["mend"].patterns
+
+    assert (first.match, first.unless) == ("^(?:(?P<service>\\S+) (?:broke|died))$", "(?:broke|died) on purpose")
+    assert second.values == {"service": ("y",)}
+
+
 def test_unknown_action_is_none_and_the_whitelist_cannot_be_written(root: Path) -> None:
     found = load(root)
 
@@ -250,6 +268,11 @@ BROKEN: dict[str, tuple[Break, str]] = {
     "short run": (row(run_timeout_seconds=29), "run_timeout_seconds is less than task_timeout_seconds"),
     "free text source": (row(parameters={"service": "text"}), r"parameters\.service is 'text': input should be 'unit'"),
     "no regex": (pattern(match="(oops"), r"match of pattern 1 does not compile \(missing \)"),
+    "unknown part": (pattern(match="%{x} broke"), r"match of pattern 1 uses %\{x\}, which vocabulary doesn't define"),
+    "values of no parameter": (
+        pattern(values={"host": ["x"]}),
+        "values of pattern 1 names host, which is no parameter",
+    ),
     "no regex unless": (pattern(unless="*"), "unless of pattern 1 does not compile"),
     "stray capture": (pattern(match="(?P<host>x)"), "match of pattern 1 captures host, and no such is a parameter"),
     "unless captures": (pattern(unless="(?P<service>x)"), "unless of pattern 1 captures service, and `unless` fills"),
