@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator import settings as settings_module
 from orchestrator.domain.hosts import Host
+from orchestrator.domain.runs import RunStatus
 from orchestrator.domain.verdicts import Answer, Approval
-from orchestrator.errors import ConfigError, HealingError, StoreUnavailable
+from orchestrator.errors import ConfigError, HealingError, Interrupted, StoreUnavailable
 from orchestrator.fleet.inventory import InventoryFleet
 from orchestrator.ports import Chooser, Store
 from orchestrator.settings import Settings
@@ -125,7 +126,12 @@ def worker(loaded: Settings) -> Worker:
     hosts.hosts()
     connections = Connections(loaded)
     probe, ended = SshProbe(connections), threading.Event()
-    executor = RunnerExecutor(loaded, store, probe, hosts)
+
+    def pause(seconds: float) -> None:
+        if ended.wait(seconds):
+            raise Interrupted
+
+    executor = RunnerExecutor(loaded, store, probe, hosts, pause)
     held: dict[str, Any] = {}
     engine = DurableEngine(
         loaded.engine_url,
@@ -187,10 +193,15 @@ def token(loaded: Settings) -> str:
     return loaded.token_file.read_text(encoding="utf-8").strip()
 
 
-def answer(store: Store, approval_id: str, answered: Answer, who: str, why: str) -> Approval:
-    """Answer a question; the worker's sweep carries it out. Raises ConfigError where it can't be answered any more."""
+def require_reason(why: str) -> None:
+    """Raises ConfigError for an empty one."""
     if not why.strip():
         raise ConfigError("--reason is required: say why in a few words.")
+
+
+def answer(store: Store, approval_id: str, answered: Answer, who: str, why: str) -> Approval:
+    """Answer a question; the worker's sweep carries it out. Raises ConfigError where it can't be answered any more."""
+    require_reason(why)
     current = store.approval(approval_id)
     if current is None:
         raise ConfigError(f"There is no approval {approval_id}. `healer approvals list` shows the open ones.")
@@ -240,7 +251,7 @@ def cancel_runs(loaded: Settings) -> list[str]:
 
     store, connections = open_record(loaded), Connections(loaded)
     executor = RunnerExecutor(loaded, store, SshProbe(connections), fleet(loaded))
-    running = [run for run in store.runs(limit=1000) if run.ended is None]
+    running = [run for run in store.shut_runs() if run.status is RunStatus.RUNNING]
     for run in running:
         executor.cancel(run.id)
     connections.close()

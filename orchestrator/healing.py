@@ -37,6 +37,9 @@ from orchestrator.verify.judgement import Check, Next
 ATTEMPT_WINDOW = timedelta(hours=24)
 #: Records of an incident that a chooser is shown at most.
 SHOWN_RECORDS = 20
+#: Seconds from an incident's first line to its plan: what belongs together is logged within moments, and a cause must
+#: not be read after what died of it.
+GATHER = 0.5
 #: Seconds between tries of a step that failed for a passing reason (a host that reboots, a model that is busy).
 PASSING = (1.0, 5.0, 15.0)
 #: Seconds between tries while the store can't be written: nothing acts that can't be recorded, and nothing is lost.
@@ -91,6 +94,8 @@ class Healing:
             self.start_apply(incident_id, host)
 
     def _begin(self, incident_id: str) -> bool:
+        if self._incident(incident_id).origin is Origin.LOG:
+            self._pause(GATHER)
         moved = self._store.move(
             incident_id,
             IncidentState.PLANNING,

@@ -33,9 +33,6 @@ SWEEP = 0.5
 ROUND = 5.0
 #: Rounds between two looks for incidents whose workflow is gone. One must be seen two times: it may be between two.
 ROUNDS_TO_LOST = 6
-#: Seconds from an incident's first line to its plan: what belongs together is logged within moments, and a cause must
-#: not be read after what died of it.
-GATHER = 0.5
 #: How far back a look or a first contact reads; older errors would be refused by age anyway.
 LOOK_BACK = timedelta(minutes=5)
 PRIORITIES = {
@@ -110,7 +107,7 @@ class Worker:
         incident = self._rooms.store.incident(incident_id)
         if incident is not None and incident.state is IncidentState.OPEN:
             self._begun.add(incident_id)
-            self._rooms.engine.start("plan", incident_id, incident_id, host=host, delay=GATHER)
+            self._rooms.engine.start("plan", incident_id, incident_id, host=host)
         elif incident is not None:
             self._rooms.notifier.tell("incident.escalated", incident, incident.reason)
 
@@ -214,7 +211,7 @@ class Worker:
         for incident in waiting:
             if incident.id not in self._begun:
                 self._begun.add(incident.id)
-                rooms.engine.start("plan", incident.id, incident.id, host=incident.host, delay=GATHER)
+                rooms.engine.start("plan", incident.id, incident.id, host=incident.host)
         for incident in asking:
             self._answer(incident, now)
         store.expire_quiet(now - timedelta(seconds=rooms.settings.incident_expiry_seconds))

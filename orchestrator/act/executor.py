@@ -41,6 +41,8 @@ SETTLE_PAUSES = (1.0, 1.0)
 SETTLE_AGAIN = 15.0
 #: Seconds between two tries to write a run's end.
 STORE_AGAIN = 1.0
+#: Seconds that a run is waited for without asking whether the worker ends.
+WATCHED = 0.5
 _LOOK = 0.05
 _CUT_EARLY = "It was cut before it was started; nothing was changed."
 _Answer = TypeVar("_Answer")
@@ -70,7 +72,8 @@ class RunnerExecutor:
     ) -> None:
         """`fleet` names the hosts of runs of an earlier process; without it their slots stay shut.
 
-        `pause` passes the time between two tries to write a run's end; it may raise to give up.
+        `pause` passes the time between two tries to write a run's end, and is called with 0 now and then while a run
+        is waited for; it may raise to give up, and the run is then left to whoever executes it next.
         """
         self._settings = settings
         self._store = store
@@ -288,8 +291,12 @@ class RunnerExecutor:
 
     def _wait(self, job: PlaybookJob, pid: int, pid_start: int) -> None:
         """Until the supervisor is gone. It ends a run by itself; one that hangs is asked, then killed."""
-        if processes.wait_gone(pid, pid_start, job.run_timeout + GRACE):
-            return
+        deadline = time.monotonic() + job.run_timeout + GRACE
+        while time.monotonic() < deadline:
+            if processes.wait_gone(pid, pid_start, WATCHED):
+                return
+            # The run goes on without us where the worker ends: whoever executes it next adopts it.
+            self._pause(0)
         log.warning("run.overdue run=%s pid=%s", job.run_id, pid)
         processes.send(pid, pid_start, signal.SIGTERM)
         if not processes.wait_gone(pid, pid_start, ASKED):

@@ -61,4 +61,5 @@ def deny(context: typer.Context, approval_id: str, reason: Reason) -> None:
 
 def _answer(context: typer.Context, given: str, answer: Answer, reason: str) -> Approval:
     store = wiring.open_record(wiring.settings(context.obj))
+    wiring.require_reason(reason)
     return wiring.answer(store, lookup.approval(store, given), answer, wiring.actor(), reason)

@@ -9,7 +9,8 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -27,8 +28,8 @@ OK = ""
 class Stage:
     """Runs production playbooks on one host of the lab."""
 
-    def __init__(self, lab: Lab, home: Path) -> None:
-        self.lab = lab
+    def __init__(self, lab: Lab, home: Path, sockets: Path) -> None:
+        self.lab, self._sockets = lab, sockets
         self._home, self._config = home, home / "ansible.cfg"
         self._config.touch()
 
@@ -78,15 +79,23 @@ class Stage:
             # An own, empty one: no setting of this machine or folder counts.
             "ANSIBLE_CONFIG": str(self._config),
             "ANSIBLE_ROLES_PATH": str(ROOT / "roles"),
+            # Short, as a socket's path must be, and shared, so that not every test logs in anew.
+            "ANSIBLE_SSH_CONTROL_PATH_DIR": str(self._sockets),
             "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_PIPELINING": "1",
             "ANSIBLE_HOST_KEY_CHECKING": "True",
         }
 
 
+@pytest.fixture(scope="module")
+def sockets() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="cp") as folder:
+        yield Path(folder)
+
+
 @pytest.fixture
-def stage(lab: Lab, tmp_path: Path) -> Stage:
-    return Stage(lab, tmp_path)
+def stage(lab: Lab, tmp_path: Path, sockets: Path) -> Stage:
+    return Stage(lab, tmp_path, sockets)
 
 
 # restart_service ---------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from orchestrator.domain.records import LogRecord
 from orchestrator.domain.runs import PlaybookJob, PlaybookResult, RunKind, RunStatus
 from orchestrator.domain.verdicts import Answer, Facts, UnitFacts
 from orchestrator.errors import BadReply, HostUnreachable, Interrupted, RecordError, StoreUnavailable
-from orchestrator.healing import BUSY_PAUSE, PASSING, STORE_PAUSE, Healing, Rooms
+from orchestrator.healing import BUSY_PAUSE, GATHER, PASSING, STORE_PAUSE, Healing, Rooms
 from orchestrator.testing import FakeChooser, FakeExecutor, FakeFleet, FakeProbe, InlineEngine, MemoryStore
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -398,7 +398,24 @@ def test_a_store_that_stalls_is_waited_for_and_nothing_is_lost(
 
     assert one.state is IncidentState.HEALED
     assert one.kinds == ["check", "act", "verify"]
-    assert one.waits == [STORE_PAUSE] * 30
+    assert [seconds for seconds in one.waits if seconds != GATHER] == [STORE_PAUSE] * 30
+
+
+def test_what_is_logged_within_moments_is_read_together() -> None:
+    one = house()
+
+    one.plan()
+
+    assert one.waits[0] == GATHER
+    assert one.engine.steps[0] == "begin"
+
+
+def test_a_person_s_wish_is_not_kept_waiting() -> None:
+    one = house(origin=Origin.TRIGGER)
+
+    one.plan()
+
+    assert GATHER not in one.waits
 
 
 def test_a_host_that_is_away_for_a_moment_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -408,7 +425,7 @@ def test_a_host_that_is_away_for_a_moment_is_asked_again(monkeypatch: pytest.Mon
     one.plan()
 
     assert one.state is IncidentState.HEALED
-    assert [seconds for seconds in one.waits if seconds] == list(PASSING)
+    assert [seconds for seconds in one.waits if seconds] == [GATHER, *PASSING]
 
 
 def test_a_worker_that_ends_records_no_outcome(monkeypatch: pytest.MonkeyPatch) -> None:

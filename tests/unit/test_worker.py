@@ -30,7 +30,7 @@ from orchestrator.testing import (
     InlineEngine,
     MemoryStore,
 )
-from orchestrator.worker import GATHER, ROUNDS_TO_LOST, Worker
+from orchestrator.worker import ROUNDS_TO_LOST, Worker
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -123,13 +123,13 @@ def error(message: str = "FATAL: gone", *, unit: str = "app.service", name: str 
     return LogRecord(time=NOON, host=name, unit=unit, priority=2, message=message, **other)
 
 
-def test_an_error_is_planned_in_its_host_s_turn_once_what_belongs_to_it_has_come() -> None:
+def test_an_error_is_planned_in_its_host_s_turn() -> None:
     one = desk()
 
     one.feed(error(), error("FATAL: more"))
 
     (incident,) = one.store.incidents()
-    assert one.engine.started[incident.id] == ("plan", incident.id, "web1", GATHER)
+    assert one.engine.started[incident.id] == ("plan", incident.id, "web1", 0.0)
     assert incident.count == 2
 
 

@@ -15,7 +15,7 @@ from orchestrator.ports import Case
 from tests.support.decide_case import actions, case, choose, record
 
 FULL = "cannot write: No space left on device"
-EXEC = "Failed at step EXEC spawning /opt/app/run.sh: Permission denied"
+EXEC = "app.service: Failed at step EXEC spawning /opt/app/run.sh: Permission denied"
 DIED = "app.service: Failed with result 'signal'."
 FAILED = "Failed to start app.service"
 CONFIG = "invalid configuration: unknown directive"
@@ -50,6 +50,8 @@ def picked(decision: Decision) -> Answer:
         # A cause beats its effects.
         ([FULL, DIED, FAILED], FREE),
         ([EXEC, DIED], FIX),
+        ([EXEC, "app.service: Main process exited, code=exited, status=203/EXEC", FAILED], FIX),
+        ([EXEC, "app.service: Failed with result 'exit-code'.", "Failed to start app.service - The app."], FIX),
         ([CONFIG, DIED, FAILED], PERSON),
         # Noise and what nobody knows beat nothing that is known.
         ([NOISE, DIED], RESTART),
