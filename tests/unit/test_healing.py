@@ -430,14 +430,20 @@ def test_a_host_that_is_away_for_a_moment_is_asked_again(monkeypatch: pytest.Mon
 
 def test_a_worker_that_ends_records_no_outcome(monkeypatch: pytest.MonkeyPatch) -> None:
     one = house()
-    one.ends[0] = True
-    monkeypatch.setattr(one.probe, "inspect", Failing(one.probe.inspect, HostUnreachable("the connection was closed")))
+    inspect = one.probe.inspect
+
+    def cut(*_: object) -> Facts:
+        one.ends[0] = True
+        raise HostUnreachable("the connection was closed")
+
+    monkeypatch.setattr(one.probe, "inspect", cut)
 
     with pytest.raises(Interrupted):
         one.plan()
 
     assert one.state is IncidentState.PLANNING
     one.ends[0] = False
+    monkeypatch.setattr(one.probe, "inspect", inspect)
     one.healing.plan(one.incident)
     assert one.kinds == ["check", "act", "verify"]
 
