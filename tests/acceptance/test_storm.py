@@ -47,12 +47,20 @@ class Storm:
     def incidents(self, host: str) -> list[dict[str, Any]]:
         return [one for one in self.healer.incidents(host) if one["id"] not in self.former]
 
+    def ends(self, host: str) -> dict[str, str]:
+        """Subject -> the ended incident of it, or the one that it joined: a script and its unit are one trouble."""
+        known = {one["id"]: one for one in self.incidents(host)}
+        found = {}
+        for one in known.values():
+            taker = known[one["reason"].split()[4].rstrip(",")] if one["state"] == "joined" else one
+            if taker["state"] in ENDS:
+                found[one["subject"]["name"]] = taker["id"]
+        return found
+
     def find(self, case: Case) -> dict[str, Any] | None:
         """The incident of the case, whole, once it has ended."""
-        for incident in self.incidents(case.host):
-            if incident["subject"]["name"] == case.about and incident["state"] in ENDS:
-                return dict(self.healer.json("incidents", "show", incident["id"]))
-        return None
+        found = self.ends(case.host).get(case.about)
+        return dict(self.healer.json("incidents", "show", found)) if found else None
 
     def ended(self, case: Case) -> dict[str, Any]:
         found = self.find(case)
@@ -81,10 +89,8 @@ def storm(serving: Healer) -> Storm:
     def settled() -> bool:
         for approval in serving.json("approvals", "list"):
             serving("approvals", "approve", approval["id"], "--reason", "acceptance test")
-        over = {
-            (host, one["subject"]["name"]) for host in hosts for one in made.incidents(host) if one["state"] in ENDS
-        }
-        return all((case.host, case.about) in over for case in CASES)
+        over = {host: made.ends(host) for host in hosts}
+        return all(case.about in over[case.host] for case in CASES)
 
     wait_for(settled, "every fault has an incident that ended")
     return made
