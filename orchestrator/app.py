@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 #: What the kernel says of a process that nobody's login started.
 NO_LOGIN = 2**32 - 1
-#: A worker beats twice a second; one that has been silent for this long is not there.
+#: A worker beats every second; one that has been silent for this long is not there.
 WORKER_SILENCE = timedelta(seconds=15)
 
 

@@ -28,7 +28,7 @@ from orchestrator.ports import Collector, SourceState
 log = logging.getLogger("healing.worker")
 
 #: Seconds between sweeps: the longest that an approval or a stored incident waits for its workflow.
-SWEEP = 0.5
+SWEEP = 1.0
 #: Seconds between rounds of what asks hosts or Ansible: shut slots, the inventory's files, workflows that are gone.
 ROUND = 5.0
 #: Rounds between two looks for incidents whose workflow is gone. One must be seen two times: it may be between two.

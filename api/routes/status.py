@@ -12,7 +12,7 @@ from orchestrator.domain.hosts import Mode
 
 router = APIRouter()
 
-#: A worker beats twice a second; one that has been silent for this long is not there.
+#: A worker beats every second; one that has been silent for this long is not there.
 SILENCE = timedelta(seconds=15)
 
 
