@@ -109,6 +109,9 @@ class Demo:
     def run(self) -> int:
         """The whole showing; returns the exit code."""
         self.say("three real hosts (systemd, journald, sshd, nginx) in containers ...")
+        if self.lab.status():
+            self.say("taking down the fleet of the last demo: its journals still tell of its faults ...")
+            self.lab.down()
         self.lab.up(3, variables=VARIABLES, host_variables=HOST_VARIABLES)
         self.say("web1 and web2: healing_mode auto, set in the demo's inventory. web3: propose, it asks first.")
         self.say(f"hold time {HOLD_SECONDS} s here (30 s by default): an error must stay silent that long.")
@@ -212,7 +215,7 @@ class Demo:
         """Which incident belongs to which fault: by host and by the action that was picked."""
         for incident in store.incidents(limit=100):
             decision = store.decision(incident.id)
-            if decision is None:
+            if decision is None or incident.state is IncidentState.JOINED:
                 continue
             for expected in self.expected:
                 picked = decision.action if decision.acts else ""

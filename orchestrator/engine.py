@@ -83,8 +83,8 @@ def _config(url: str, executor: str) -> DBOSConfig:
         "log_level": "ERROR",
         # The default is pickle: whoever could write the database would run code in the worker.
         "serializer": DBOSPortableJSONSerializer(),
-        # Nothing is sent to workflows.
-        "notification_listener_polling_interval_sec": 60.0,
+        # Nothing is sent to workflows, but closing waits for this.
+        "notification_listener_polling_interval_sec": 1.0,
         "scheduler_polling_interval_sec": 30.0,
         "max_executor_threads": 64,
     }

@@ -6,6 +6,7 @@ SREGym's oracles, which call only a *sustained* recovery one.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from enum import StrEnum
 
@@ -60,12 +61,12 @@ def after_verify(action: Action, act: RunStatus, verify: PlaybookResult) -> Next
 
 
 def hold_seconds(action: Action, policy: HostPolicy, records: Sequence[LogRecord]) -> float:
-    """The hold time: the host's, else the action's, and at least the mean period that the error was seen at."""
+    """Whole seconds: the host's hold time, else the action's, but at least the mean period of the error."""
     hold = action.hold_seconds if policy.hold_seconds is None else policy.hold_seconds
     times = sorted(record.time for record in records)
     if len(times) > 1:
         hold = max(hold, (times[-1] - times[0]).total_seconds() / (len(times) - 1))
-    return min(hold, LONGEST_HOLD)
+    return min(math.ceil(hold), LONGEST_HOLD)
 
 
 def relapse(signals: Sequence[Signal], signatures: frozenset[Signature]) -> Signal | None:
