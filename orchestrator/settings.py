@@ -90,8 +90,6 @@ SETTINGS: tuple[Setting, ...] = (
         default=60.0,
         help="How often a source is read where following it fails.",
     ),
-    Setting(name="task_timeout_seconds", default=30, help="Default limit for one task of a playbook."),
-    Setting(name="run_timeout_seconds", default=120, help="Default limit for one playbook run."),
     Setting(name="max_parallel_healings", default=4, help="Hosts that may be healed at the same time."),
     Setting(
         name="approval_expiry_seconds",
@@ -144,8 +142,6 @@ class Settings:
     ssh_config: Path
     connect_timeout_seconds: float
     poll_seconds: float
-    task_timeout_seconds: int
-    run_timeout_seconds: int
     max_parallel_healings: int
     approval_expiry_seconds: float
     incident_expiry_seconds: float

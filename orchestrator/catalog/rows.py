@@ -39,8 +39,9 @@ class ActionRow(_Row):
     not_when: _Text
     risk: Annotated[Risk, Field(strict=False)]
     reversible: bool
-    task_timeout_seconds: _Limit
-    run_timeout_seconds: _Limit
+    #: Seconds; what the original description gives a command.
+    task_timeout_seconds: _Limit = 30
+    run_timeout_seconds: _Limit = 120
     settle_seconds: Annotated[float, Field(ge=0, le=300)]
     hold_seconds: Annotated[float, Field(ge=0, le=86400)]
     parameters: dict[str, Annotated[ParameterSource, Field(strict=False)]]

@@ -70,6 +70,15 @@ def load(root: Path) -> catalog.Catalog:
     return catalog.load(root / "playbooks", root / "roles")
 
 
+def test_an_action_that_names_no_limits_has_the_default_ones(root: Path) -> None:
+    row = {name: value for name, value in ROW.items() if not name.endswith("timeout_seconds")}
+    write(root / "playbooks" / "mend" / "action.yml", row)
+
+    action = load(root).actions["mend"]
+
+    assert (action.task_timeout, action.run_timeout) == (30, 120)
+
+
 def test_complete_action_is_read_in_full(root: Path) -> None:
     found = load(root)
 
