@@ -116,8 +116,9 @@ def worker(loaded: Settings) -> Worker:
     from orchestrator.collect.probe import SshProbe
     from orchestrator.detect.detector import Detector
     from orchestrator.engine import DurableEngine
-    from orchestrator.healing import Healing, Rooms
+    from orchestrator.healing import Healing
     from orchestrator.notify.notifier import LogNotifier
+    from orchestrator.steps import Rooms
     from orchestrator.worker import Worker
 
     loaded.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -22,8 +22,9 @@ from orchestrator.domain.incidents import ABSORBING, SETTLED, Incident, Incident
 from orchestrator.domain.records import LogRecord, Severity
 from orchestrator.domain.verdicts import Answer
 from orchestrator.errors import HealingError, InventoryError
-from orchestrator.healing import Healing, Rooms
+from orchestrator.healing import Healing
 from orchestrator.ports import Collector, SourceState
+from orchestrator.steps import Rooms
 
 log = logging.getLogger("healing.worker")
 

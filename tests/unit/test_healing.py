@@ -20,7 +20,8 @@ from orchestrator.domain.records import LogRecord
 from orchestrator.domain.runs import PlaybookJob, PlaybookResult, RunKind, RunStatus
 from orchestrator.domain.verdicts import Answer, Facts, UnitFacts
 from orchestrator.errors import BadReply, HostUnreachable, Interrupted, RecordError, StoreUnavailable
-from orchestrator.healing import BUSY_PAUSE, GATHER, PASSING, STORE_PAUSE, Healing, Rooms
+from orchestrator.healing import GATHER, Healing
+from orchestrator.steps import BUSY_PAUSE, PASSING, STORE_PAUSE, Rooms
 from orchestrator.testing import FakeChooser, FakeExecutor, FakeFleet, FakeProbe, InlineEngine, MemoryStore
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)

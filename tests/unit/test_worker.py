@@ -20,7 +20,8 @@ from orchestrator.domain.incidents import OPENED_MAX, IncidentState, Origin
 from orchestrator.domain.records import LogRecord, Severity
 from orchestrator.domain.verdicts import Answer, Approval
 from orchestrator.errors import HostUnreachable, InventoryError, StoreUnavailable
-from orchestrator.healing import Healing, Rooms
+from orchestrator.healing import Healing
+from orchestrator.steps import Rooms
 from orchestrator.testing import (
     FakeChooser,
     FakeCollector,

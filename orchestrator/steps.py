@@ -1,0 +1,202 @@
+"""What every step of a healing stands on: the rooms, and how a step is tried again, given up, or cut.
+
+It knows no order; `healing.py` does.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+from orchestrator.catalog import Catalog
+from orchestrator.detect.detector import Detector
+from orchestrator.domain import ids
+from orchestrator.domain.actions import ESCALATE, Action, Decision, ParameterSource
+from orchestrator.domain.hosts import Host
+from orchestrator.domain.ids import IncidentId
+from orchestrator.domain.incidents import UNDER_WAY, Incident, IncidentState, Origin
+from orchestrator.domain.runs import PlaybookJob, PlaybookResult, RunKind, RunStatus
+from orchestrator.domain.verdicts import Facts, Verdict
+from orchestrator.errors import HealingError, Interrupted, RecordError, StoreUnavailable, TemporaryError
+from orchestrator.guard.judge import judge
+from orchestrator.guard.question import Question
+from orchestrator.notify.notifier import Notifier
+from orchestrator.ports import Chooser, Engine, Executor, Fleet, Probe, Store
+from orchestrator.settings import Settings
+
+#: Attempts count over a rolling day.
+ATTEMPT_WINDOW = timedelta(hours=24)
+#: Seconds between tries of a step that failed for a passing reason (a host that reboots, a model that is busy).
+PASSING = (1.0, 5.0, 15.0)
+#: Seconds between tries while the store can't be written: nothing acts that can't be recorded, and nothing is lost.
+STORE_PAUSE = 2.0
+#: Seconds between tries, and how many, while an earlier run may still be at work on the host.
+BUSY_PAUSE, BUSY_TRIES = 5.0, 12
+
+log = logging.getLogger("healing")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rooms:
+    """The rooms that a healing walks through."""
+
+    settings: Settings
+    engine: Engine
+    store: Store
+    fleet: Fleet
+    catalog: Catalog
+    detector: Detector
+    chooser: Chooser
+    probe: Probe
+    executor: Executor
+    notifier: Notifier
+    now: Callable[[], datetime]
+    #: Waits so many seconds; True: the worker ends.
+    wait: Callable[[float], bool]
+
+
+class Steps:
+    """The guarded parts that a healing is made of, for one incident by its id."""
+
+    def __init__(self, rooms: Rooms) -> None:
+        self._rooms = rooms
+        self._store = rooms.store
+        self._step = rooms.engine.step
+
+    def _do(self, name: str, function: Callable[..., T], incident_id: str, *rest: object) -> T | bool:
+        """A recorded step, guarded."""
+        answer: T | bool = self._step(name, self._guarded, function, incident_id, *rest)
+        return answer
+
+    def _guarded(self, function: Callable[..., Any], incident_id: str, *rest: object) -> Any:
+        """The top of a healing's step: it is tried again while that may help; else a person is told and it is False.
+
+        Raises Interrupted, and nothing else, so that no outcome is recorded of a worker that ends.
+        """
+        passing = iter(PASSING)
+        while True:
+            try:
+                return function(incident_id, *rest)
+            except (StoreUnavailable, RecordError) as error:
+                log.warning("%s waits: %s", incident_id, error)
+                pause: float | None = STORE_PAUSE
+            except TemporaryError as error:
+                pause, sentence = next(passing, None), str(error)
+            except HealingError as error:
+                pause, sentence = None, str(error)
+            except Exception as error:  # a bug must not leave an incident stuck: tell a person
+                log.exception("%s: %s", incident_id, function.__name__)
+                pause, sentence = None, f"internal error in {function.__name__.strip('_')}: {error!r}"
+            self._pause(pause or 0)
+            if pause is None:
+                function, rest = self._give_up, (sentence,)
+
+    def _give_up(self, incident_id: str, sentence: str) -> bool:
+        self.escalate(incident_id, sentence)
+        return False
+
+    def _pause(self, seconds: float) -> None:
+        if self._rooms.wait(seconds):
+            raise Interrupted
+
+    def _run(self, incident_id: str, kind: RunKind, *, digest: str = "") -> PlaybookResult:
+        action, decision = self._action(incident_id), self._decision(incident_id)
+        host, settings = self._host(incident_id), self._rooms.settings
+        job = PlaybookJob(
+            run_id=ids.run_id(IncidentId(incident_id), kind),
+            incident_id=IncidentId(incident_id),
+            kind=kind,
+            action=action.id,
+            playbook=action.playbook(kind),
+            roles=settings.roles_dir,
+            parameters=decision.parameters,
+            hosts=(host,),
+            task_timeout=action.task_timeout,
+            run_timeout=action.run_timeout,
+            digest=digest,
+        )
+        for _ in range(BUSY_TRIES):
+            result = self._rooms.executor.execute(job)
+            if result.status is not RunStatus.BUSY:
+                break
+            self._pause(BUSY_PAUSE)
+        return result
+
+    def _inspect(self, incident_id: str, decision: Decision) -> Facts:
+        action = self._rooms.catalog.get(decision.action)
+        if action is None:
+            return Facts()
+        values: dict[ParameterSource, list[str]] = {ParameterSource.UNIT: [], ParameterSource.PATH: []}
+        for parameter in action.parameters:
+            if parameter.name in decision.parameters:
+                values[parameter.source].append(decision.parameters[parameter.name])
+        if not any(values.values()):
+            return Facts()
+        return self._rooms.probe.inspect(
+            self._host(incident_id), values[ParameterSource.UNIT], values[ParameterSource.PATH]
+        )
+
+    def _verdict(self, incident_id: str, decision: Decision, facts: Facts, *, approved: bool) -> Verdict:
+        incident, now = self._incident(incident_id), self._rooms.now()
+        ageless = approved or incident.origin is Origin.TRIGGER
+        return judge(
+            Question(
+                decision=decision,
+                action=self._rooms.catalog.get(decision.action),
+                host=self._rooms.fleet.host(incident.host),
+                facts=facts,
+                attempts=self._store.attempts(incident.host, now - ATTEMPT_WINDOW),
+                signatures=self._store.signatures(incident_id),
+                age_seconds=None if ageless else incident.age_at_detection,
+                stopped=self._store.stopped(),
+                now=now,
+                approved=approved,
+            )
+        )
+
+    def escalate(self, incident_id: str, reason: str) -> None:
+        """Tell a person; nothing further is done for this incident."""
+        if self._move(incident_id, IncidentState.ESCALATED, reason):
+            self._rooms.notifier.tell("incident.escalated", self._incident(incident_id), reason)
+
+    def lapse(self, incident_id: str, reason: str) -> None:
+        """Nobody answered: nothing was done, and the next error asks again."""
+        if self._move(incident_id, IncidentState.EXPIRED, reason):
+            self._rooms.notifier.tell("approval.lapsed", self._incident(incident_id), reason)
+
+    def _move(self, incident_id: str, to: IncidentState, reason: str) -> bool:
+        return self._store.move(incident_id, to, reason, expected=[s for s in UNDER_WAY if s is not to])
+
+    def _note(self, incident_id: str, text: str) -> None:
+        incident = self._incident(incident_id)
+        self._store.append("healing.note", incident_id=incident_id, host=incident.host, text=text)
+
+    def _incident(self, incident_id: str) -> Incident:
+        incident = self._store.incident(incident_id)
+        if incident is None:
+            raise LookupError(f"no incident {incident_id}")
+        return incident
+
+    def _decision(self, incident_id: str) -> Decision:
+        return self._store.decision(incident_id) or Decision(
+            action=ESCALATE, parameters={}, reason="no decision was recorded", chooser="embedded"
+        )
+
+    def _action(self, incident_id: str) -> Action:
+        return self._rooms.catalog.actions[self._decision(incident_id).action]
+
+    def _host(self, incident_id: str) -> Host:
+        return self._rooms.fleet.host(self._incident(incident_id).host)
+
+    def _judged_digest(self, incident_id: str) -> str:
+        """Of the bytes that the verdict was given for; the executor refuses others."""
+        verdict = self._store.verdict(incident_id)
+        return verdict.digest if verdict else ""
+
+    def _digest(self, incident_id: str) -> str:
+        decision = self._decision(incident_id)
+        return self._rooms.executor.digest(self._action(incident_id), decision.parameters, (self._host(incident_id),))
