@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+from functools import lru_cache
 
 #: Characters of a message that are looked at. Longer lines are dumps; what matters stands in front.
 LOOKED_AT = 4096
@@ -117,6 +118,8 @@ def body(message: str) -> str:
     return head[found.end() :] if found else head
 
 
+# Each room that reads a line asks for them again; the newest few hundred lines cost some megabytes at most.
+@lru_cache(maxsize=512)
 def own_words(message: str) -> str:
     """The program's own words: without syslog header, requests, names and quotes that strangers chose.
 
