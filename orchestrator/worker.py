@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
@@ -32,6 +33,8 @@ log = logging.getLogger("healing.worker")
 SWEEP = 1.0
 #: Seconds between rounds of what asks hosts or Ansible: shut slots, the inventory's files, workflows that are gone.
 ROUND = 5.0
+#: Seconds after which the same trouble is logged again.
+REMIND = 60.0
 #: Rounds between two looks for incidents whose workflow is gone. One must be seen two times: it may be between two.
 ROUNDS_TO_LOST = 6
 #: How far back a look or a first contact reads; older errors would be refused by age anyway.
@@ -193,11 +196,15 @@ class Worker:
         return [one for one in found if one.subject == signal.subject]
 
     def _every(self, seconds: float, function: Callable[[], None]) -> None:
+        said, again = "", 0.0
         while not self._ended.wait(seconds):
             try:
                 function()
+                said = ""
             except HealingError as error:
-                log.warning("%s: %s", function.__name__, error)
+                if str(error) != said or time.monotonic() > again:
+                    log.warning("%s: %s", function.__name__, error)
+                    said, again = str(error), time.monotonic() + REMIND
             except Exception:  # a dead thread would stop approvals, expiry and the heartbeat without a word
                 log.exception("%s", function.__name__)
 

@@ -18,5 +18,9 @@ router = APIRouter()
 def healthz(state: State) -> dict[str, Any]:
     """200 while the store answers and a worker beats, else 503."""
     if not monitoring(state):
-        raise ApiError(HTTPStatus.SERVICE_UNAVAILABLE, "worker_silent", "No worker collects. Restart `healer serve`.")
+        raise ApiError(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            "worker_silent",
+            "No worker has beaten lately: it hangs, or its store can't be written. See the log of `healer serve`.",
+        )
     return {"status": "success"}

@@ -279,6 +279,21 @@ def test_a_round_outlives_whatever_its_parts_raise(caplog: pytest.LogCaptureFixt
     assert all(words in caplog.text for words in ("locked", "no room", "no yaml"))
 
 
+def test_trouble_that_lasts_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    one = desk()
+    calls: list[int] = []
+
+    def part() -> None:
+        calls.append(1)
+        if len(calls) == 50:
+            one.worker._ended.set()
+        raise StoreUnavailable("locked")
+
+    one.worker._every(0.0001, part)
+
+    assert caplog.text.count("locked") == 1
+
+
 def test_a_look_counts_no_record_twice_and_names_what_is_open() -> None:
     one = desk(held=False)
     one.feed(error())
