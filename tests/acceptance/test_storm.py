@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.conftest import Healer, wait_for
+from tests.acceptance.conftest import PATIENCE, Healer, wait_for
 
 LOGS = "find /var/log/orders -type f"
 ENDS = {"healed", "already_well", "noise", "escalated", "expired"}
@@ -20,7 +20,7 @@ class Case:
 
     host: str
     fault: str
-    #: The incident's subject.
+    #: The incident's subject; of several, whichever got the action.
     about: str
     action: str
     end: str
@@ -32,7 +32,8 @@ CASES = [
     Case("web1", "injected-log", "contact-form.service", "escalate", "escalated"),
     Case("web2", "disk-full-rotated", "shop.service", "free_disk_space", "healed"),
     Case("web2", "start-limit", "price-feed.service", "restart_service", "healed"),
-    Case("web3", "unit-noexec", "stock-sync.service", "fix_permissions", "healed"),
+    # systemd's child is sometimes gone before journald learns its unit: its line then is of the path alone.
+    Case("web3", "unit-noexec", "stock-sync.service|/usr/local/bin/stock-sync", "fix_permissions", "healed"),
     Case("web3", "cron-noexec", "/usr/local/bin/nightly-report", "fix_permissions", "healed"),
 ]
 
@@ -59,8 +60,11 @@ class Storm:
 
     def find(self, case: Case) -> dict[str, Any] | None:
         """The incident of the case, whole, once it has ended."""
-        found = self.ends(case.host).get(case.about)
-        return dict(self.healer.json("incidents", "show", found)) if found else None
+        ends = self.ends(case.host)
+        found = [ends[name] for name in case.about.split("|") if name in ends]
+        shown = [dict(self.healer.json("incidents", "show", one)) for one in found]
+        decided = [one for one in shown if one["decision"] and one["decision"]["action"] == case.action]
+        return next(iter(decided), None)
 
     def ended(self, case: Case) -> dict[str, Any]:
         found = self.find(case)
@@ -90,9 +94,12 @@ def storm(serving: Healer) -> Storm:
         for approval in serving.json("approvals", "list"):
             serving("approvals", "approve", approval["id"], "--reason", "acceptance test")
         over = {host: made.ends(host) for host in hosts}
-        return all(case.about in over[case.host] for case in CASES)
+        return all(over[case.host].keys() & set(case.about.split("|")) for case in CASES) and all(
+            made.find(case) for case in CASES
+        )
 
-    wait_for(settled, "every fault has an incident that ended")
+    # A cron job's error is held for as long as its period, a minute.
+    wait_for(settled, "every fault has an incident that ended", 2 * PATIENCE)
     return made
 
 

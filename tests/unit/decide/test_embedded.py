@@ -53,6 +53,8 @@ def picked(decision: Decision) -> Answer:
         ([EXEC, "app.service: Main process exited, code=exited, status=203/EXEC", FAILED], FIX),
         ([EXEC, "app.service: Failed with result 'exit-code'.", "Failed to start app.service - The app."], FIX),
         ([CONFIG, DIED, FAILED], PERSON),
+        # What systemd could not begin is not begun by a restart.
+        (["app.service: Main process exited, code=exited, status=203/EXEC", FAILED, DIED], PERSON),
         # Noise and what nobody knows beat nothing that is known.
         ([NOISE, DIED], RESTART),
         ([ODD, DIED], RESTART),
