@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -67,3 +68,12 @@ def test_links_between_pages_lead_somewhere(page: str) -> None:
 
     for target in re.findall(r"\]\(([^)#:]+)\)", read(page)):
         assert (folder / target).exists(), f"{page} links to {target}"
+
+
+def test_no_file_holds_the_marks_of_an_unfinished_merge() -> None:
+    mark = re.compile(rb"^(<{7} |>{7} |={7}$)", re.MULTILINE)
+    names = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout.split(b"\0")
+    files = [ROOT / name.decode() for name in names if name]
+
+    assert files
+    assert [path for path in files if path.is_file() and mark.search(path.read_bytes())] == []
