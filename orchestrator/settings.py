@@ -34,6 +34,10 @@ ENVIRONMENT = (
 )
 
 
+#: Seconds before its lease lapses in which a run's process has ended its playbook.
+KILLING = 10.0
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Setting:
     """One row: name, default, sentence. `docs/settings.md` has a heading for each."""
@@ -92,6 +96,21 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(name="max_parallel_healings", default=4, help="Hosts that may be healed at the same time."),
     Setting(
+        name="run_lease_seconds",
+        default=60.0,
+        help="How long a run's process vouches for it; one that can't renew this ends its playbook before.",
+    ),
+    Setting(
+        name="run_renewal_seconds",
+        default=5.0,
+        help="How often a run's process renews its lease; the lease takes two of these and 10 s at least.",
+    ),
+    Setting(
+        name="drain_seconds",
+        default=120.0,
+        help="How long running healings may take to finish after SIGTERM.",
+    ),
+    Setting(
         name="approval_expiry_seconds",
         default=3600.0,
         help="How long a question to a person stays open.",
@@ -143,6 +162,9 @@ class Settings:
     connect_timeout_seconds: float
     poll_seconds: float
     max_parallel_healings: int
+    run_lease_seconds: float = 60.0
+    run_renewal_seconds: float = 5.0
+    drain_seconds: float = 120.0
     approval_expiry_seconds: float
     incident_expiry_seconds: float
     gemini_model: str
@@ -204,6 +226,12 @@ def load(config: Path | None = None, environ: Mapping[str, str] | None = None) -
     given = _read(path) if path else {}
     base = path.resolve().parent if path else Path.cwd()
     values = {row.name: _value(row, given, base, path) for row in SETTINGS}
+    if values["run_lease_seconds"] < 2 * values["run_renewal_seconds"] + KILLING:
+        raise ConfigError(
+            f"{path}: run_lease_seconds ({values['run_lease_seconds']:g}) is too short for run_renewal_seconds "
+            f"({values['run_renewal_seconds']:g}): a run that misses one renewal would be ended. Take "
+            f"{2 * values['run_renewal_seconds'] + KILLING:g} or more."
+        )
     key = env.get("GEMINI_API_KEY") or env.get("GOOGLE_API_KEY")
     token = env.get("HEALER_TOKEN")
     return Settings(

@@ -19,6 +19,7 @@ from datetime import UTC, datetime, timedelta
 from typing import IO, Protocol, TypeVar, cast
 
 from orchestrator.act import processes, workspace
+from orchestrator.act.lease import Lapses
 from orchestrator.act.order import GO, PERMIT, Ended, Order, cancel_mark
 from orchestrator.act.workspace import Workspace
 from orchestrator.domain.actions import Action
@@ -53,7 +54,7 @@ class Runs(Protocol):
 
     def signatures(self, incident_id: str) -> frozenset[Signature]: ...
     def claim(self, job: PlaybookJob, *, signatures: frozenset[Signature]) -> RunStatus | None: ...
-    def started(self, run_id: RunId, pid: int, pid_start: int) -> None: ...
+    def started(self, run_id: RunId, pid: int, pid_start: int, *, lease_seconds: float) -> None: ...
     def finish(self, result: PlaybookResult, *, slot_shut: bool) -> Run: ...
     def open_slot(self, run_id: RunId) -> None: ...
     def run(self, run_id: str) -> Run | None: ...
@@ -85,6 +86,7 @@ class RunnerExecutor:
         #: Hosts of runs whose slot is shut, and when each run's hosts may be asked again.
         self._shut: dict[str, tuple[Host, ...]] = {}
         self._ask_after: dict[str, float] = {}
+        self._lapses = Lapses(settings.run_lease_seconds)
 
     def execute(self, job: PlaybookJob, signatures: frozenset[Signature] | None = None) -> PlaybookResult:
         """Start at most once by run id and wait for the end; called again for the same id: adopt and wait.
@@ -160,7 +162,11 @@ class RunnerExecutor:
             return None
         space = Workspace.of(run.id, self._settings)
         if run.pid is not None:
-            return None if processes.alive(run.pid, run.pid_start or 0) else self._end(run.id, space)[1]
+            if processes.alive(run.pid, run.pid_start or 0):
+                if not self._lapses.lapsed(run.id, run.lease_until):
+                    return None
+                self._kill(run.id, run.pid, run.pid_start or 0)
+            return self._end(run.id, space)[1]
         if datetime.now(UTC) - run.started < timedelta(seconds=START_SECONDS) or not self._give_up(run.id, space):
             return None
         self._not_started(run.id, _CUT_EARLY)
@@ -208,7 +214,8 @@ class RunnerExecutor:
             raise RecordError(f"The run {job.run_id} can't be started: {error}. Nothing was changed.") from error
         try:
             pid_start = processes.start_time(supervisor.pid) or 0
-            self._store.started(job.run_id, supervisor.pid, pid_start)
+            lease = self._settings.run_lease_seconds
+            self._store.started(job.run_id, supervisor.pid, pid_start, lease_seconds=lease)
         except HealingError:
             # Its standard input ends without the word, so it ends too.
             supervisor.communicate()
@@ -229,7 +236,7 @@ class RunnerExecutor:
         errors = os.open(space.artifacts / "supervisor.log", os.O_WRONLY | os.O_CREAT, 0o600)
         try:
             return subprocess.Popen(
-                [sys.executable, "-m", "orchestrator.act.supervisor", str(space.private)],
+                [sys.executable, "-m", "orchestrator.supervise", str(space.private)],
                 cwd=HOME,
                 env=dict(self._settings.child_environment),
                 stdin=subprocess.PIPE,
@@ -297,11 +304,28 @@ class RunnerExecutor:
                 return
             # The run goes on without us where the worker ends: whoever executes it next adopts it.
             self._pause(0)
-        log.warning("run.overdue run=%s pid=%s", job.run_id, pid)
-        processes.send(pid, pid_start, signal.SIGTERM)
-        if not processes.wait_gone(pid, pid_start, ASKED):
-            processes.send(pid, pid_start, signal.SIGKILL)
-            processes.wait_gone(pid, pid_start, KILLED)
+            if self._is_silent(job.run_id):
+                break
+        else:
+            log.warning("run.overdue run=%s pid=%s", job.run_id, pid)
+            processes.send(pid, pid_start, signal.SIGTERM)
+            if processes.wait_gone(pid, pid_start, ASKED):
+                return
+        self._kill(job.run_id, pid, pid_start)
+
+    def _is_silent(self, run_id: RunId) -> bool:
+        """Whether its process lives but renews no lease: it hangs, and its playbook may do anything."""
+        try:
+            run = self._store.run(run_id)
+        except HealingError:
+            return False
+        return run is not None and self._lapses.lapsed(run_id, run.lease_until)
+
+    @staticmethod
+    def _kill(run_id: str, pid: int, pid_start: int) -> None:
+        log.warning("run.killed run=%s pid=%s: its process hangs", run_id, pid)
+        processes.send(pid, pid_start, signal.SIGKILL)
+        processes.wait_gone(pid, pid_start, KILLED)
 
     def _conclude(self, job: PlaybookJob, space: Workspace) -> PlaybookResult:
         """How it ended, with its hosts free again where they are idle within moments."""
@@ -322,6 +346,7 @@ class RunnerExecutor:
     def _finish(self, ended: Ended) -> Run:
         """Write a run's end until it is written: a row that stays running holds its hosts for good."""
         run = self._insist(lambda: self._store.finish(ended.result, slot_shut=not ended.settled))
+        self._lapses.forget(run.id)
         with contextlib.suppress(OSError, RecordError):
             cancel_mark(Workspace.of(run.id, self._settings).private).unlink(missing_ok=True)
         return run

@@ -34,6 +34,10 @@ class Order:
     #: Seconds.
     run_timeout: int
     artifacts: str
+    #: The store that keeps the run's lease, for how many seconds, and seconds between two renewals.
+    store_url: str
+    lease: float
+    renewal: float
     #: Folder of ssh's control sockets, and whether it is this run's alone and goes with it.
     control_dir: str
     control_dir_private: bool

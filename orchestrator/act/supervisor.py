@@ -1,8 +1,9 @@
-"""One process for one run: `python -m orchestrator.act.supervisor RUN_DIR`.
+"""One process for one run: `python -m orchestrator.supervise RUN_DIR`.
 
 Detached from whoever started it: an orchestrator may die at any instant and finds the run again by its pid.
-Enforces the time limit and cancel, and leaves neither a process nor the private folder behind. Waits for GO on
-standard input before it starts anything: no record of its pid, no playbook.
+Enforces the time limit and cancel, ends the playbook where it can't renew the run's lease, and leaves neither a
+process nor the private folder behind. Waits for GO on standard input before it starts anything: no record of its
+pid, no playbook.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import shutil
 import signal
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +26,7 @@ import ansible_runner.runner
 from ansible_runner.config.runner import RunnerConfig
 
 from orchestrator.act import outcome, processes
+from orchestrator.act.lease import Renewal
 from orchestrator.act.order import GO, PERMIT, Ended, Order, cancel_mark
 from orchestrator.act.recorder import Recorder
 from orchestrator.domain.ids import RunId
@@ -54,17 +57,21 @@ RUNNER_KEYS = frozenset(
 class Watch:
     """Says when a run must end, and ends it: every process below this one."""
 
-    def __init__(self, cancel_file: Path) -> None:
+    def __init__(self, cancel_file: Path, renewal: Renewal) -> None:
         self._cancel_file = cancel_file
+        self._renewal = renewal
         self._deadline = math.inf
         self.canceled = False
         self.timed_out = False
+        #: Why nobody vouches for the run any more; empty while somebody does.
+        self.fenced = ""
         #: Letters that the playbook has printed.
         self.heard = 0
 
     def start(self, seconds: float) -> None:
         """The time limit counts from here."""
         self._deadline = time.monotonic() + seconds
+        self._renewal.begin()
 
     def signalled(self, number: int, frame: FrameType | None) -> None:
         """SIGTERM is cancel."""
@@ -80,7 +87,8 @@ class Watch:
         if not self.timed_out:
             self.canceled = self.canceled or self._cancel_file.exists()
             self.timed_out = not self.canceled and time.monotonic() > self._deadline
-        if self.canceled or self.timed_out or self.flooded:
+        self.fenced = self.fenced or self._renewal.lost()
+        if self.canceled or self.timed_out or self.flooded or self.fenced:
             kill_descendants()
             return True
         return False
@@ -91,13 +99,16 @@ def kill_descendants() -> set[int]:
     return processes.kill_all(lambda: processes.descendants(os.getpid()), KILL_SECONDS)
 
 
-def main(folder: Path) -> int:
-    """Supervise the run of this private folder. 0: result.json says how it ended; 1: nothing was started."""
+def main(folder: Path, keep: Callable[[Order], Callable[[], bool]]) -> int:
+    """Supervise the run of this private folder. 0: result.json says how it ended; 1: nothing was started.
+
+    `keep` gives what renews the lease of an order's run: see act.lease.Renewal.
+    """
     os.umask(0o077)
     processes.become_subreaper()
     try:
         order = Order.read(folder)
-        watch = Watch(cancel_mark(folder))
+        watch = Watch(cancel_mark(folder), Renewal(keep(order), order.lease, order.renewal))
         signal.signal(signal.SIGTERM, watch.signalled)
         if sys.stdin.buffer.readline() != GO or not take_permit(folder):
             return 1
@@ -136,6 +147,9 @@ def supervise(folder: Path, order: Order, watch: Watch) -> None:
     recorder.write("status", f"{judged.status}\n")
     if watch.flooded:
         recorder.problem = f"the playbook printed more than {OUTPUT_LIMIT // 1024**2} MiB and was ended"
+    if watch.fenced:
+        reason = f"Its playbook was ended, because {watch.fenced}; how far it came is unknown"
+        judged = replace(judged, status=RunStatus.UNKNOWN, settled=False, reason=reason)
     if recorder.problem:
         # Nobody may rely on a run that is not on record: look at the host again.
         reason = f"The record is incomplete: {recorder.problem}. Before that: {judged.status} {judged.reason}"
@@ -228,7 +242,3 @@ def clean_up(folder: Path, order: Order, judged: outcome.Outcome) -> outcome.Out
         return judged
     pids = ", ".join(str(pid) for pid in sorted(left))
     return replace(judged, settled=False, reason=f"{judged.reason}; still alive on the controller: {pids}")
-
-
-if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))

@@ -99,6 +99,10 @@ class Run:
     pid: int | None = None
     #: The supervisor's start time in clock ticks since boot (/proc/PID/stat field 22): pids come again.
     pid_start: int | None = None
+    #: Unix time on the database's clock until which the supervisor vouches for the run; it renews that as it lives.
+    lease_until: float | None = None
+    #: Seconds until then when this was read; below 0: lapsed.
+    lease_left: float | None = field(default=None, compare=False)
     #: The slot is shut although the run ended: a probe has yet to find the host idle.
     slot_shut: bool = False
     artifacts: Path | None = field(default=None)

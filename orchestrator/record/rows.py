@@ -112,6 +112,8 @@ def run(row: Row) -> Run:
         reason=row["reason"],
         pid=row["pid"],
         pid_start=row["pid_start"],
+        lease_until=row["lease_until"],
+        lease_left=None if row["lease_until"] is None else row["lease_until"] - row["database_now"],
         slot_shut=row["slot_shut"],
     )
 

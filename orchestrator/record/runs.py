@@ -13,9 +13,12 @@ from orchestrator.domain.runs import PlaybookJob, PlaybookResult, Run, RunKind, 
 from orchestrator.domain.verdicts import Attempt
 from orchestrator.errors import RecordError
 from orchestrator.ports import ACTING, NOT_ATTEMPTS
-from orchestrator.record import ledger, rows
+from orchestrator.record import ledger, rows, schema
 from orchestrator.record.database import Records
 from orchestrator.record.schema import RUN, RUN_HOST
+
+#: A run as it is read: its row, and what the database's clock says.
+_READ = sa.select(RUN, schema.database_now().label("database_now"))
 
 
 class RunRecords(Records):
@@ -66,10 +69,12 @@ class RunRecords(Records):
             )
         return status if stopped else None
 
-    def started(self, run_id: RunId, pid: int, pid_start: int) -> None:
-        """The supervisor lives: its pid and start time, by which it is known again after a restart."""
+    def started(self, run_id: RunId, pid: int, pid_start: int, *, lease_seconds: float) -> None:
+        """See ports.Store."""
+        until = schema.database_now() + lease_seconds
+        values = {"pid": pid, "pid_start": pid_start, "lease_until": until}
         with self._database.write() as connection:
-            connection.execute(RUN.update().where(RUN.c.id == run_id).values(pid=pid, pid_start=pid_start))
+            connection.execute(RUN.update().where(RUN.c.id == run_id).values(**values))
 
     def finish(self, result: PlaybookResult, *, slot_shut: bool) -> Run:
         """See ports.Store. Raises RecordError for a run that was never claimed."""
@@ -147,7 +152,7 @@ class RunRecords(Records):
         limit: int = 100,
     ) -> tuple[Run, ...]:
         """Newest first."""
-        query = sa.select(RUN).order_by(RUN.c.started.desc(), RUN.c.id.desc()).limit(limit)
+        query = _READ.order_by(RUN.c.started.desc(), RUN.c.id.desc()).limit(limit)
         if incident_id is not None:
             query = query.where(RUN.c.incident_id == incident_id)
         if host is not None:
@@ -161,7 +166,7 @@ class RunRecords(Records):
         """See ports.Store."""
         # Not `held = 1`, as SQLAlchemy writes it: so SQLite finds the small index of the hosts that are held.
         held = sa.select(RUN_HOST.c.run_id).where(sa.literal_column("run_host.held"))
-        query = sa.select(RUN).where(RUN.c.id.in_(held)).order_by(RUN.c.started, RUN.c.id)
+        query = _READ.where(RUN.c.id.in_(held)).order_by(RUN.c.started, RUN.c.id)
         with self._database.read() as connection:
             return tuple(rows.run(row) for row in connection.execute(query).mappings())
 
@@ -183,7 +188,7 @@ class RunRecords(Records):
 
 
 def _row(connection: sa.Connection, run_id: str) -> rows.Row | None:
-    return connection.execute(sa.select(RUN).where(RUN.c.id == run_id)).mappings().first()
+    return connection.execute(_READ.where(RUN.c.id == run_id)).mappings().first()
 
 
 def _release(connection: sa.Connection, run_id: str) -> None:

@@ -10,8 +10,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
 
 from orchestrator.domain.incidents import UNDER_WAY
+from orchestrator.record import lease
 
 #: Raise it with every change of a table; a store of a newer version is refused before it is touched.
 VERSION = 1
@@ -53,6 +55,23 @@ def _moment(name: str, **options: Any) -> sa.Column[datetime]:
 
 def _of_incident(**options: Any) -> sa.Column[str]:
     return sa.Column("incident_id", sa.ForeignKey("incident.id"), nullable=False, **options)
+
+
+class database_now(sa.sql.functions.FunctionElement[float]):  # noqa: N801  # a SQL function, as sa.func writes them
+    """Unix time by the database's own clock."""
+
+    type = sa.Double()
+    inherit_cache = True
+
+
+@compiles(database_now, "sqlite")
+def _sqlite_now(*_: Any, **__: Any) -> str:
+    return lease.NOW
+
+
+@compiles(database_now, "postgresql")
+def _postgresql_now(*_: Any, **__: Any) -> str:
+    return "extract(epoch from clock_timestamp())"
 
 
 STORE = _table("healing_store", sa.Column("version", sa.Integer, primary_key=True, autoincrement=False))
@@ -169,6 +188,8 @@ RUN = _table(
     _text("reason"),
     sa.Column("pid", sa.Integer),
     sa.Column("pid_start", sa.BigInteger),
+    #: Unix time on the database's clock until which the run's supervisor vouches for it; NULL before there is one.
+    sa.Column("lease_until", sa.Double),
     sa.Column("slot_shut", sa.Boolean, nullable=False),
 )
 sa.Index("run_by_start", RUN.c.started)

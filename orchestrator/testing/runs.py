@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -54,10 +55,23 @@ class MemoryRuns(MemoryIncidents):
             self.append("run.started", incident_id=job.incident_id, host=host, text=text)
         return None
 
-    def started(self, run_id: RunId, pid: int, pid_start: int) -> None:
+    def started(self, run_id: RunId, pid: int, pid_start: int, *, lease_seconds: float) -> None:
         with self._lock:
             if run_id in self._runs:
-                self._runs[run_id] = replace(self._runs[run_id], pid=pid, pid_start=pid_start)
+                until = time.time() + lease_seconds
+                self._runs[run_id] = replace(self._runs[run_id], pid=pid, pid_start=pid_start, lease_until=until)
+
+    def renew(self, run_id: str, *, lease_seconds: float) -> bool:
+        """What a supervisor does over record.lease: False where the run is not running."""
+        with self._lock:
+            run = self._runs.get(run_id)
+            if run is None or run.status is not RunStatus.RUNNING:
+                return False
+            self._runs[run_id] = replace(run, lease_until=time.time() + lease_seconds)
+            return True
+
+    def _read(self, run: Run) -> Run:
+        return run if run.lease_until is None else replace(run, lease_left=run.lease_until - time.time())
 
     def finish(self, result: PlaybookResult, *, slot_shut: bool) -> Run:
         if result.status is RunStatus.RUNNING:
@@ -97,7 +111,8 @@ class MemoryRuns(MemoryIncidents):
             self.append("slot.opened", incident_id=now.incident_id, host=",".join(now.hosts), text=text)
 
     def run(self, run_id: str) -> Run | None:
-        return self._runs.get(run_id)
+        found = self._runs.get(run_id)
+        return None if found is None else self._read(found)
 
     def runs(
         self,
@@ -110,7 +125,7 @@ class MemoryRuns(MemoryIncidents):
         with self._lock:
             found = sorted(self._runs.values(), key=lambda one: (one.started, one.id), reverse=True)
         return tuple(
-            one
+            self._read(one)
             for one in found
             if incident_id in (None, one.incident_id)
             and (host is None or host in one.hosts)
@@ -119,7 +134,7 @@ class MemoryRuns(MemoryIncidents):
 
     def shut_runs(self) -> tuple[Run, ...]:
         with self._lock:
-            found = [one for one in self._runs.values() if one.status is RunStatus.RUNNING or one.slot_shut]
+            found = [self._read(one) for one in self._runs.values() if one.status is RunStatus.RUNNING or one.slot_shut]
         return tuple(sorted(found, key=lambda one: (one.started, one.id)))
 
     def attempts(self, host: str, since: datetime) -> tuple[Attempt, ...]:

@@ -536,7 +536,7 @@ def test_a_shut_slot_stays_shut_until_it_is_opened(store: Store) -> None:
 def test_the_first_end_stands(store: Store) -> None:
     run = job("inc-1", "web1", "web2")
     store.claim(run, signatures=frozenset())
-    store.started(run.run_id, 4711, 99)
+    store.started(run.run_id, 4711, 99, lease_seconds=60)
 
     first = store.finish(replace(ended(run), ended=NOW + timedelta(minutes=1)), slot_shut=False)
     second = store.finish(ended(run, RunStatus.UNKNOWN), slot_shut=True)

@@ -222,7 +222,7 @@ def test_a_supervisor_without_the_word_starts_nothing(stage: Stage) -> None:
     job, mark = quick(stage)
     space, _ = workspace.prepare(job, stage.settings)
     ended = subprocess.run(
-        [sys.executable, "-m", "orchestrator.act.supervisor", str(space.private)],
+        [sys.executable, "-m", "orchestrator.supervise", str(space.private)],
         stdin=subprocess.DEVNULL,
         env=dict(stage.settings.child_environment),
         check=False,

@@ -41,9 +41,9 @@ class Remembering(MemoryStore):
         self.signed = signatures
         return super().claim(job, signatures=signatures)
 
-    def started(self, run_id: RunId, pid: int, pid_start: int) -> None:
+    def started(self, run_id: RunId, pid: int, pid_start: int, *, lease_seconds: float) -> None:
         self._may_fail("started")
-        super().started(run_id, pid, pid_start)
+        super().started(run_id, pid, pid_start, lease_seconds=lease_seconds)
 
     def finish(self, result: PlaybookResult, *, slot_shut: bool) -> Run:
         self._may_fail("finish")
@@ -168,7 +168,7 @@ def test_a_run_whose_process_is_gone_without_a_result_is_unknown(
     executor: RunnerExecutor, store: Remembering, probe: FakeProbe, stage: Stage, job: PlaybookJob
 ) -> None:
     store.claim(job, signatures=frozenset())
-    store.started(job.run_id, 4_000_000, 1)
+    store.started(job.run_id, 4_000_000, 1, lease_seconds=60)
     stage.private(job).mkdir(parents=True)
     stage.artifacts(job).mkdir(parents=True)
 
@@ -182,7 +182,7 @@ def test_a_reused_pid_is_not_taken_for_the_run(
 ) -> None:
     """Pid 1 lives for ever, but it began at another time."""
     store.claim(job, signatures=frozenset())
-    store.started(job.run_id, 1, 999_999_999)
+    store.started(job.run_id, 1, 999_999_999, lease_seconds=60)
     stage.artifacts(job).mkdir(parents=True)
     assert executor.execute(job).status is RunStatus.UNKNOWN
 
@@ -249,7 +249,7 @@ def test_cancel_of_what_does_not_run_does_nothing(executor: RunnerExecutor, job:
 def gone(store: MemoryStore, job: PlaybookJob, stage: Stage) -> None:
     """A run whose supervisor is dead, and which left nothing."""
     store.claim(job, signatures=frozenset())
-    store.started(job.run_id, 4_000_000, 1)
+    store.started(job.run_id, 4_000_000, 1, lease_seconds=60)
     stage.private(job).mkdir(parents=True)
     stage.artifacts(job).mkdir(parents=True)
 
@@ -445,7 +445,7 @@ def test_a_live_supervisor_is_left_alone(
     executor: RunnerExecutor, store: Remembering, stage: Stage, job: PlaybookJob
 ) -> None:
     store.claim(job, signatures=frozenset())
-    store.started(job.run_id, os.getpid(), processes.start_time(os.getpid()) or 0)
+    store.started(job.run_id, os.getpid(), processes.start_time(os.getpid()) or 0, lease_seconds=60)
     stage.private(job).mkdir(parents=True)
     before = store.run(job.run_id)
 
