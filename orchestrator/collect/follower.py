@@ -14,7 +14,7 @@ from orchestrator.collect.connection import Connections
 from orchestrator.collect.delivery import Delivery
 from orchestrator.collect.journal import BY_FIELD, BY_TEXT, CursorRefused
 from orchestrator.collect.link import Link
-from orchestrator.collect.login import Login, clock_offset
+from orchestrator.collect.login import Login, Offset, clock_offset
 from orchestrator.collect.readers import FIRST_LOOK, FileReader, JournalReader, TooFarBehind
 from orchestrator.domain.hosts import Host
 from orchestrator.domain.ids import Cursor
@@ -47,7 +47,7 @@ class HostFollower:
         self._error: HealingError | None = None
         self._readers: tuple[Reader, ...] = ()
         self._state, self._reason = "connecting", ""
-        self._offset: float | None = None
+        self._clock: Offset | None = None
         self._problems: tuple[str, ...] = ()
         #: Sources that begin anew instead of at their stored cursor, which the journal refused or a flood left behind.
         self._anew: set[str] = set()
@@ -86,7 +86,7 @@ class HostFollower:
             host=self._host.name,
             state=self._state,
             reason=self._reason,
-            clock_offset=self._offset,
+            clock_offset=None if self._clock is None else self._clock.seconds(),
             last_record=self._delivery.last_record,
             problems=(*found, *self._delivery.problems()),
         )
@@ -124,7 +124,7 @@ class HostFollower:
     def _session(self) -> None:
         """Connect and read until something ends it. Raises HealingError."""
         link, login = self._connections.ask(self._host, fresh=True)
-        self._offset = login.clock_offset
+        self._clock = login.clock
         problem = passes.journal_problem(self._host.name, login)
         self._problems = (problem,) if problem else ()
         self._delivery.restart()
@@ -199,7 +199,7 @@ class HostFollower:
                 link.close()
                 return
             try:
-                self._offset = clock_offset(link)
+                self._clock = clock_offset(link)
             except HealingError:
                 # It hangs: a new connection is the only way to know.
                 link.close()

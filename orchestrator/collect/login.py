@@ -9,6 +9,24 @@ from orchestrator.collect.link import Link
 from orchestrator.errors import HostUnreachable
 
 
+@dataclass(frozen=True, slots=True)
+class Offset:
+    """How a host's clock stands to ours, also after ours was set: it is measured against what no one sets."""
+
+    #: Host clock minus ours in seconds, when it was measured.
+    measured: float = 0.0
+    #: Our clock minus our steady one, then; None: not known, so ours is taken as never set.
+    steady: float | None = None
+
+    def seconds(self) -> float:
+        """Host clock minus ours, in seconds, by what ours says now."""
+        return self.measured if self.steady is None else self.measured + self.steady - _ahead()
+
+
+def _ahead() -> float:
+    return time.time() - time.monotonic()
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Login:
     """What the host says of our session."""
@@ -19,8 +37,7 @@ class Login:
     source: str = ""
     #: The unit or scope that our own processes run in.
     unit: str = ""
-    #: Host clock minus ours, in seconds.
-    clock_offset: float = 0.0
+    clock: Offset = Offset()
     #: The host's offset from UTC, in minutes, for log lines that carry no zone.
     zone_minutes: int = 0
     #: Whether `sudo -n` works; None where the inventory does not ask for it (`ansible_become`).
@@ -34,6 +51,11 @@ class Login:
     #: It can search texts (--grep).
     grep: bool = True
     python: str = ""
+
+    @property
+    def clock_offset(self) -> float:
+        """Host clock minus ours, in seconds, now."""
+        return self.clock.seconds()
 
     @property
     def journal_root(self) -> bool:
@@ -71,21 +93,21 @@ def learn(link: Link) -> Login:
     become = link.host.connection.become
     answer = link.run(_SCRIPT + (_SUDO if become else ""), timeout=20)
     login = parse(answer.text, become=become, host=link.host.name)
-    return replace(login, clock_offset=clock_offset(link))
+    return replace(login, clock=clock_offset(link))
 
 
-def clock_offset(link: Link) -> float:
-    """Host clock minus ours: half of the round trip is taken as the way there."""
-    before = time.time()
+def clock_offset(link: Link) -> Offset:
+    """Ask the host for its time: half of the round trip is taken as the way there."""
+    before, ahead = time.monotonic(), _ahead()
     answer = link.run("date +%s.%N", timeout=10)
-    after = time.time()
+    after = time.monotonic()
     try:
         there = float(answer.text.strip())
     except ValueError as error:
         raise HostUnreachable(
             f"{link.host.name} does not tell its time: {answer.complaint or answer.text[:80]}"
         ) from error
-    return there - (before + after) / 2
+    return Offset(there - ((before + after) / 2 + ahead), ahead)
 
 
 def parse(text: str, *, become: bool, host: str) -> Login:

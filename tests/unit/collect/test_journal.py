@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from orchestrator.collect import journal
 from orchestrator.collect.journal import BY_FIELD, BY_TEXT, TOO_LONG
-from orchestrator.collect.login import Login
+from orchestrator.collect.login import Login, Offset
 from orchestrator.domain.records import LogRecord
 
-LOGIN = Login(uid=1000, user="healer", source="198.18.0.1", clock_offset=2.0)
+LOGIN = Login(uid=1000, user="healer", source="198.18.0.1", clock=Offset(2.0))
 WRITTEN = datetime(2026, 11, 25, 13, 0, tzinfo=UTC)
 FAILED = "d9b373ed55a64feb8242e02dbe79a49c"
 EXITED = "98e322203f7a4ed290d09fe03c09fe15"

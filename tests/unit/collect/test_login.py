@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import cast
+
 import pytest
 
-from orchestrator.collect.login import Login, parse
+from orchestrator.collect.link import Answer, Link
+from orchestrator.collect.login import Login, Offset, clock_offset, parse
 from orchestrator.errors import HostUnreachable
 
 TOLD = {
@@ -92,3 +96,39 @@ def test_an_answer_that_is_none_names_the_way_out(text: str) -> None:
         HostUnreachable, match=r"web1 runs no shell scripts for us.*The login user needs a plain shell\."
     ):
         parse(text, become=False, host="web1")
+
+
+class OurClock:
+    """Ours as it is set, beside a steady one; a host's clock that nobody sets and that is 2 s ahead."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.passed, self.set_by = 0.0, 0.0
+        monkeypatch.setattr("time.time", lambda: 1_000_000.0 + self.passed + self.set_by)
+        monkeypatch.setattr("time.monotonic", lambda: 50.0 + self.passed)
+
+    @property
+    def host(self) -> float:
+        return 1_000_002.0 + self.passed
+
+
+def asked(clock: OurClock) -> Offset:
+    link = SimpleNamespace(run=lambda *_, **__: Answer(code=0, out=f"{clock.host:.9f}".encode(), err=b""))
+    return clock_offset(cast(Link, link))
+
+
+@pytest.mark.parametrize("jump", [0.0, 600.0, -600.0], ids=["left alone", "set forward", "set back"])
+def test_an_offset_holds_whatever_becomes_of_our_clock(monkeypatch: pytest.MonkeyPatch, jump: float) -> None:
+    clock = OurClock(monkeypatch)
+    offset = asked(clock)
+    clock.passed, clock.set_by = 30.0, jump
+
+    assert offset.seconds() == pytest.approx(2.0 - jump)
+
+
+def test_an_age_is_the_same_before_and_after_our_clock_was_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = OurClock(monkeypatch)
+    login = Login(uid=0, user="root", clock=asked(clock))
+    logged = clock.host
+    clock.passed, clock.set_by = 40.0, 600.0
+
+    assert clock.set_by + 1_000_000.0 + clock.passed - (logged - login.clock_offset) == pytest.approx(40.0)
