@@ -11,6 +11,7 @@ import fcntl
 import logging
 import os
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from orchestrator.errors import ConfigError, StoreUnavailable
+from orchestrator.errors import ConfigError, Interrupted, StoreUnavailable
 
 if TYPE_CHECKING:
     from dbos import DBOSClient, DBOSConfig
@@ -41,7 +42,10 @@ SUBSECOND_SQLITE = (3, 42)
 #: left would never be recovered.
 EXECUTOR = "worker-0"
 #: States of a workflow that goes on, now or at the next launch.
-ALIVE = frozenset({"PENDING", "ENQUEUED", "DELAYED"})
+DELAYED = "DELAYED"
+ALIVE = frozenset({"PENDING", "ENQUEUED", DELAYED})
+#: Seconds between two looks whether a drain is to be cut short.
+HURRY_LOOK = 0.2
 
 #: Which queue a workflow of that name waits in.
 QUEUES = {"plan": PLANS, "look": PLANS, "apply": HOSTS, "rollback": HOSTS, "hold": HOLDS}
@@ -135,9 +139,12 @@ class DurableEngine:
         logging.getLogger("dbos").setLevel(logging.ERROR)
         self._dbos = DBOS
         self._parallel = parallel
+        self._draining = threading.Event()
+        self._running: set[str] = set()
+        self._ended = threading.Condition()
         DBOS(config=_config(url, EXECUTOR))
         for name, function in workflows.items():
-            DBOS.workflow(name=name, max_recovery_attempts=100)(_named(name, function))
+            DBOS.workflow(name=name, max_recovery_attempts=100)(_named(name, self._within(function)))
 
     def launch(self) -> None:
         """Recover what a former process left and begin to work the queues."""
@@ -160,6 +167,33 @@ class DurableEngine:
         )
         register(HOLDS, worker_concurrency=16, polling_interval_sec=HOLD_POLL, on_conflict="always_update")
 
+    def _within(self, function: Callable[[str], None]) -> Callable[[str], None]:
+        """The workflow, counted while it runs; one that would begin during a drain is left to the next launch."""
+
+        def run(argument: str) -> None:
+            if self._draining.is_set():
+                raise Interrupted
+            workflow_id = str(self._dbos.workflow_id)
+            with self._ended:
+                self._running.add(workflow_id)
+            try:
+                function(argument)
+            finally:
+                with self._ended:
+                    self._running.discard(workflow_id)
+                    self._ended.notify_all()
+
+        return run
+
+    def drain(self, seconds: float, hurry: threading.Event) -> tuple[str, ...]:
+        """See ports.Engine."""
+        self._draining.set()
+        deadline = time.monotonic() + seconds
+        with self._ended:
+            while self._running and not hurry.is_set() and (left := deadline - time.monotonic()) > 0:
+                self._ended.wait(min(left, HURRY_LOOK))
+            return tuple(sorted(self._running))
+
     def close(self) -> None:
         """Stop taking work; what runs is recovered at the next launch."""
         self._dbos.destroy(destroy_registry=True, workflow_completion_timeout_sec=5)
@@ -168,10 +202,6 @@ class DurableEngine:
     def step(self, name: str, function: Callable[..., Any], *args: Any) -> Any:
         """See ports.Engine. The result must be JSON."""
         return self._dbos.run_step({"name": name}, function, *args)
-
-    def sleep(self, seconds: float) -> None:
-        """A durable timer: after a crash only the rest is waited."""
-        self._dbos.sleep(seconds)
 
     def start(
         self, workflow: str, workflow_id: str, argument: str, *, host: str | None = None, delay: float = 0.0
@@ -188,6 +218,19 @@ class DurableEngine:
         with _translated():
             found = self._dbos.get_workflow_status(workflow_id)
         return found is not None and found.status in ALIVE
+
+    def due(self, workflow_id: str) -> float | None:
+        """See ports.Engine."""
+        with _translated():
+            found = self._dbos.get_workflow_status(workflow_id)
+        if found is None or found.status != DELAYED or found.delay_until_epoch_ms is None:
+            return None
+        return found.delay_until_epoch_ms / 1000 - time.time()
+
+    def delay(self, workflow_id: str, seconds: float) -> None:
+        """See ports.Engine."""
+        with _translated():
+            self._dbos.set_workflow_delay(workflow_id, delay_seconds=max(0.0, seconds))
 
 
 class EngineClient:

@@ -16,9 +16,9 @@ from orchestrator.domain import ids
 from orchestrator.domain.actions import NONE, Decision, ParameterSource
 from orchestrator.domain.ids import Cursor, IncidentId
 from orchestrator.domain.incidents import UNDER_WAY, Incident, IncidentState, Origin, SubjectKind
-from orchestrator.domain.runs import RunKind, RunStatus
+from orchestrator.domain.runs import PlaybookResult, RunKind, RunStatus
 from orchestrator.domain.verdicts import Answer, Approval, Facts, Outcome, Verdict
-from orchestrator.ports import Case
+from orchestrator.ports import Case, Event
 from orchestrator.steps import Steps
 from orchestrator.verify import judgement
 from orchestrator.verify.judgement import Check, Next
@@ -28,6 +28,8 @@ SHOWN_RECORDS = 20
 #: Seconds from an incident's first line to its plan: what belongs together is logged within moments, and a cause must
 #: not be read after what died of it.
 GATHER = 0.5
+#: The policy rule that an error must not be older than it may be acted on.
+AGE = "age"
 #: States in which an incident's deed has passed policy and is not over.
 DECIDED = (IncidentState.PENDING_APPROVAL, IncidentState.HEALING, IncidentState.VERIFIED)
 
@@ -129,8 +131,11 @@ class Healing(Steps):
             return incident.host if moved else ""
         if verdict.outcome is Outcome.NEEDS_APPROVAL:
             self._ask(incident, verdict)
-        elif verdict.rule == "age":
-            self._move(incident_id, IncidentState.EXPIRED, verdict.reason)
+        elif verdict.rule == AGE:
+            if self._joins(incident, *DECIDED):
+                return ""
+            moved = self._move(incident_id, IncidentState.HEALING, f"{verdict.reason} It waits to be looked at.")
+            return incident.host if moved else ""
         elif not self._joins(incident, IncidentState.ESCALATED, rule=verdict.rule):
             self.escalate(incident_id, f"refused by rule {verdict.rule}: {verdict.reason}")
         return ""
@@ -187,7 +192,7 @@ class Healing(Steps):
     # apply ------------------------------------------------------------------------------------------
 
     def apply(self, incident_id: str) -> None:
-        """In the host's slot: judge again, check, act once, settle, verify."""
+        """In the host's slot: judge again, check, act once, settle, verify. What is too old is only checked."""
         host = self._do("judge again", self._judge_again, incident_id)
         if not isinstance(host, str) or not host:
             return
@@ -196,7 +201,7 @@ class Healing(Steps):
         settle = self._do("act", self._act, incident_id)
         if not isinstance(settle, float):
             return
-        self._rooms.engine.sleep(settle)
+        self._do("settle", self._settle, incident_id, settle)
         cursor = self._do("position", self._position, incident_id)
         if not isinstance(cursor, str):
             return
@@ -221,6 +226,8 @@ class Healing(Steps):
         verdict = self._verdict(incident_id, decision, facts, approved=approval is not None)
         if verdict.outcome is not Outcome.ALLOWED:
             self._store.record_verdict(incident_id, verdict, facts)
+            if verdict.rule == AGE:
+                return incident.host
             self.escalate(incident_id, f"refused by rule {verdict.rule} right before acting: {verdict.reason}")
             return ""
         if approval is not None and approval.digest != digest:
@@ -257,11 +264,33 @@ class Healing(Steps):
     def _check(self, incident_id: str) -> bool:
         result = self._run(incident_id, RunKind.CHECK)
         check = judgement.after_check(result)
+        verdict = self._store.verdict(incident_id)
+        if verdict is None or verdict.outcome is not Outcome.ALLOWED:
+            self._looked_at(incident_id, verdict, check, result)
+            return False
         if check is Check.WELL:
             self._move(incident_id, IncidentState.ALREADY_WELL, "the check found it well; nothing was done")
         elif check is Check.CANNOT_TELL:
             self.escalate(incident_id, f"the check can't tell ({result.status}): {result.reason}. Nothing was done.")
         return check is Check.SICK
+
+    def _looked_at(self, incident_id: str, verdict: Verdict | None, check: Check, result: PlaybookResult) -> None:
+        """Nothing acts on an error that is too old; but where its symptom still stands, a person is told."""
+        why = verdict.reason if verdict else "no verdict is recorded"
+        if check is Check.SICK:
+            self.escalate(
+                incident_id,
+                f"{why} Nothing was done, but the check says that it still stands: {result.reason}. The next error of "
+                "it is judged anew.",
+            )
+            return
+        said = "the check finds it well" if check is Check.WELL else f"the check can't tell ({result.status})"
+        self._move(incident_id, IncidentState.EXPIRED, f"{why} Nothing was done, and {said}.")
+
+    def _settle(self, incident_id: str, seconds: float) -> bool:
+        """Waited anew after a crash: it is seconds, and a timer by the clock would follow whoever sets that."""
+        self._pause(seconds)
+        return True
 
     def _act(self, incident_id: str) -> float | None:
         """Seconds to settle where verify is to look; the kill switch is asked with the run's own row."""
@@ -317,9 +346,7 @@ class Healing(Steps):
         incident, rooms = self._incident(incident_id), self._rooms
         if incident.state is not IncidentState.VERIFIED:
             return ""
-        started = next(
-            event for event in reversed(self._store.events(incident_id=incident_id)) if event.kind == "hold.started"
-        )
+        started = self._hold(incident_id)
         records = rooms.probe.since(self._host(incident_id), Cursor(str(started.data["cursor"])))
         signals = rooms.detector.detect(records, rooms.now())
         again = judgement.relapse(signals, self._store.signatures(incident_id))
@@ -335,6 +362,15 @@ class Healing(Steps):
             return incident.host
         self.escalate(incident_id, "verified at first, but the error came back; it was not repeated")
         return ""
+
+    def hold_seconds(self, incident_id: str) -> float:
+        """How long it must stay silent. For incidents that are verified."""
+        return float(self._hold(incident_id).data["seconds"])
+
+    def _hold(self, incident_id: str) -> Event:
+        return next(
+            event for event in reversed(self._store.events(incident_id=incident_id)) if event.kind == "hold.started"
+        )
 
     def rollback(self, incident_id: str) -> None:
         """In the host's slot: undo an act that did not help, then tell a person."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -117,7 +118,6 @@ class Engine(Protocol):
         """Run once and remember the result; after a crash the remembered result is used."""
         ...
 
-    def sleep(self, seconds: float) -> None: ...
     def start(
         self, workflow: str, workflow_id: str, argument: str, *, host: str | None = None, delay: float = 0.0
     ) -> None:
@@ -130,6 +130,20 @@ class Engine(Protocol):
 
     def alive(self, workflow_id: str) -> bool:
         """Whether it waits, runs, or will be recovered. Raises StoreUnavailable."""
+        ...
+
+    def due(self, workflow_id: str) -> float | None:
+        """Seconds until a delayed workflow may begin; None: it is not delayed. Raises StoreUnavailable."""
+        ...
+
+    def delay(self, workflow_id: str, seconds: float) -> None:
+        """Let a delayed workflow begin so many seconds from now instead; nothing where it is not delayed."""
+        ...
+
+    def drain(self, seconds: float, hurry: threading.Event) -> tuple[str, ...]:
+        """Begin no workflow any more and wait for those that run: their ids that still do after `seconds`, or once
+        `hurry` is set. What is enqueued meanwhile begins at the next launch.
+        """
         ...
 
 
@@ -188,12 +202,15 @@ class Store(Protocol):
         cursor: Cursor | None,
         *,
         origin: Origin = Origin.LOG,
+        fresh_seconds: float = 0.0,
     ) -> tuple[IncidentId, ...]:
         """One transaction: join or open incidents, keep evidence, move the cursor.
 
         A signal joins the incident of its subject that knows its signature, else the one that is under way; a
         settled one takes other words only when it has seen WORDINGS_MAX of them. A host that opened OPENED_MAX
         incidents within an hour opens one more, `flood`, which is escalated at once and takes the rest.
+        `fresh_seconds`: the age up to which an error may be acted on; a signal that young joins none that was
+        escalated when it was older than that.
 
         Returns the ids of incidents that were opened by this call.
         """

@@ -31,6 +31,8 @@ ENVIRONMENT = (
     "SSH_AUTH_SOCK",
     "HOME",
     "PATH",
+    "NOTIFY_SOCKET",
+    "WATCHDOG_USEC",
 )
 
 
@@ -182,6 +184,10 @@ class Settings:
     #: The same for the child that resolves the inventory: with ANSIBLE_* (config, vault password file) and
     #: with what `inventory_environment` names.
     fleet_environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    #: Where systemd listens for what its unit says of itself (NOTIFY_SOCKET); empty: not started by it.
+    notify_socket: str = ""
+    #: Seconds after which systemd takes a silent `healer serve` for dead (WATCHDOG_USEC); 0: it does not watch.
+    watchdog_seconds: float = 0.0
     #: The config file that was read; None: defaults alone.
     config_file: Path | None = None
 
@@ -240,8 +246,14 @@ def load(config: Path | None = None, environ: Mapping[str, str] | None = None) -
         token=Secret(token) if token else None,
         child_environment=_child_environment(env),
         fleet_environment=_fleet_environment(env, values["inventory_environment"]),
+        notify_socket=env.get("NOTIFY_SOCKET", ""),
+        watchdog_seconds=_microseconds(env.get("WATCHDOG_USEC", "")),
         config_file=path.resolve() if path else None,
     )
+
+
+def _microseconds(text: str) -> float:
+    return int(text) / 1e6 if text.isdigit() else 0.0
 
 
 def _read(path: Path) -> dict[str, Any]:

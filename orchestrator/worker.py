@@ -22,7 +22,7 @@ from orchestrator.domain.ids import Cursor
 from orchestrator.domain.incidents import ABSORBING, SETTLED, Incident, IncidentState, Origin, Signal
 from orchestrator.domain.records import LogRecord, Severity
 from orchestrator.domain.verdicts import Answer
-from orchestrator.errors import HealingError, InventoryError
+from orchestrator.errors import HealingError, InventoryError, TemporaryError
 from orchestrator.healing import Healing
 from orchestrator.ports import Collector, SourceState
 from orchestrator.steps import Rooms
@@ -33,6 +33,10 @@ log = logging.getLogger("healing.worker")
 SWEEP = 1.0
 #: Seconds between rounds of what asks hosts or Ansible: shut slots, the inventory's files, workflows that are gone.
 ROUND = 5.0
+#: Seconds by which the clock must have been set between two sweeps to count: it is slewed by less.
+CLOCK_SET = 1.0
+#: Seconds without a sweep after which this worker hangs: a stalled store keeps one for BUSY_MS and TURN_SECONDS.
+HANGS = 150.0
 #: Seconds after which the same trouble is logged again.
 REMIND = 60.0
 #: Rounds between two looks for incidents whose workflow is gone. One must be seen two times: it may be between two.
@@ -69,6 +73,10 @@ class Worker:
         self._healing = healing
         self._settle, self._launch, self._close, self._refresh = settle, launch, close, refresh
         self._ended = ended
+        #: No healing is begun any more.
+        self._draining = threading.Event()
+        self._swept = time.monotonic()
+        self._ahead = _ahead()
         self._threads = (
             threading.Thread(target=self._every, args=(SWEEP, self.sweep), name="sweep", daemon=True),
             threading.Thread(target=self._every, args=(ROUND, self.round), name="round", daemon=True),
@@ -85,9 +93,41 @@ class Worker:
         """Launch the engine (which recovers), then begin to collect."""
         self._launch()
         self._rooms.store.beat("worker")
+        self._cut_holds()
         self._collector.start(self.hosts, self._take, self._rooms.store.cursor)
         for thread in self._threads:
             thread.start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether it sweeps: what a watchdog asks. A store that stalls is no death."""
+        return time.monotonic() - self._swept < HANGS
+
+    def drain(self, seconds: float, hurry: threading.Event) -> tuple[str, ...]:
+        """Begin nothing new and wait until what runs has finished; the workflows that had not after `seconds`, or once
+        `hurry` was set. Those are recorded as interrupted, and go on at the next start. Call `stop` next.
+        """
+        self._draining.set()
+        self._collector.stop()
+        left = self._rooms.engine.drain(seconds, hurry)
+        for workflow_id in left:
+            self._interrupted(workflow_id)
+        return left
+
+    def _interrupted(self, workflow_id: str) -> None:
+        store = self._rooms.store
+        try:
+            incident = store.incident(ids.incident_of(workflow_id))
+            if incident is not None:
+                store.append(
+                    "healing.interrupted",
+                    incident_id=incident.id,
+                    host=incident.host,
+                    text=f"healer serve ended while this was {incident.state}: a playbook that runs goes on under its "
+                    "own process, and the next start takes the healing up where it was",
+                )
+        except HealingError as error:
+            log.warning("%s was interrupted, which can't be recorded: %s", workflow_id, error)
 
     def stop(self) -> None:
         """Stop collecting, then the engine; runs go on under their supervisors and are adopted at the next start."""
@@ -104,7 +144,8 @@ class Worker:
 
     def _take(self, host: Host, source: str, records: Sequence[LogRecord], cursor: Cursor | None) -> None:
         signals = self._rooms.detector.detect(records, self._rooms.now())
-        for incident_id in self._rooms.store.absorb(host.name, source, signals, cursor):
+        opened = self._rooms.store.absorb(host.name, source, signals, cursor, fresh_seconds=host.policy.max_age_seconds)
+        for incident_id in opened:
             self._opened(host.name, incident_id)
 
     def _opened(self, host: str, incident_id: str) -> None:
@@ -128,7 +169,8 @@ class Worker:
             records = self._collector.poll(host, since=now - LOOK_BACK)
             known = rooms.store.incidents(host=name, limit=1000)
             signals = [one for one in rooms.detector.detect(records, now) if not _seen(one, known)]
-            for incident_id in rooms.store.absorb(name, "look", signals, None):
+            fresh = host.policy.max_age_seconds
+            for incident_id in rooms.store.absorb(name, "look", signals, None, fresh_seconds=fresh):
                 self._opened(name, incident_id)
             open_now = [one.id for one in rooms.store.incidents(host=name, states=tuple(ABSORBING), limit=1000)]
             text = f"looked at {len(records)} records; {len(open_now)} incidents are open"
@@ -150,9 +192,12 @@ class Worker:
         """A person's or client's report enters at detect; returns the id of the incident that it joined or opened.
 
         A report of something that was escalated before closes that one: a person asks again. Raises
-        InventoryError for an unknown host, or for an injected error on a host that is neither a lab's nor local.
+        InventoryError for an unknown host, or for an injected error on a host that is neither a lab's nor local;
+        TemporaryError where it ends.
         """
         rooms = self._rooms
+        if self._draining.is_set():
+            raise TemporaryError("healer serve is ending and begins no healing. Ask again once it is back.")
         target = rooms.fleet.host(host)
         if injected and "lab" not in target.groups and target.connection.kind != "local":
             raise InventoryError(
@@ -210,9 +255,13 @@ class Worker:
 
     def sweep(self) -> None:
         """Start what has no workflow, carry out answers, expire what is quiet. Asks nothing but the store."""
+        self._swept = time.monotonic()
+        if self._draining.is_set():
+            return
         rooms, store = self._rooms, self._rooms.store
         now = rooms.now()
         store.beat("worker")
+        self._follow_clock()
         waiting = store.incidents(states=(IncidentState.OPEN,), limit=10_000)
         asking = store.incidents(states=(IncidentState.PENDING_APPROVAL,), limit=10_000)
         self._begun &= {one.id for one in waiting} | {ids.apply_id(one.id) for one in asking}
@@ -224,8 +273,30 @@ class Worker:
             self._answer(incident, now)
         store.expire_quiet(now - timedelta(seconds=rooms.settings.incident_expiry_seconds))
 
+    def _follow_clock(self) -> None:
+        """Holds are timers by the clock: one that is set takes them along, so that each still lasts as long."""
+        moved = _ahead() - self._ahead
+        self._ahead += moved
+        if abs(moved) < CLOCK_SET:
+            return
+        log.warning("the clock was set by %+.1f s; holds keep their length", moved)
+        for incident in self._rooms.store.incidents(states=(IncidentState.VERIFIED,), limit=10_000):
+            left = self._rooms.engine.due(ids.hold_id(incident.id))
+            if left is not None:
+                self._rooms.engine.delay(ids.hold_id(incident.id), left + moved)
+
+    def _cut_holds(self) -> None:
+        """None lasts longer than it was meant to, though the clock was set back while nobody looked."""
+        store, engine = self._rooms.store, self._rooms.engine
+        for incident in store.incidents(states=(IncidentState.VERIFIED,), limit=10_000):
+            left, meant = engine.due(ids.hold_id(incident.id)), self._healing.hold_seconds(incident.id)
+            if left is not None and left > meant:
+                engine.delay(ids.hold_id(incident.id), meant)
+
     def round(self) -> None:
         """Open slots of runs that are over, read a changed inventory, tell of incidents whose workflow is gone."""
+        if self._draining.is_set():
+            return
         for run in self._rooms.store.shut_runs():
             self._settle(run.id)
         self._rounds += 1
@@ -273,6 +344,11 @@ class Worker:
         elif approval.answer is Answer.EXPIRED or approval.expires_at <= now:
             store.answer(approval.id, Answer.EXPIRED, actor="healing-bot", reason="nobody answered", now=now)
             self._healing.lapse(incident.id, f"nobody answered {approval.id} in time; nothing was done")
+
+
+def _ahead() -> float:
+    """The clock that is set, minus the steady one."""
+    return time.time() - time.monotonic()
 
 
 def _followed(hosts: Sequence[Host]) -> list[tuple[object, ...]]:

@@ -11,6 +11,7 @@ import typer
 
 from orchestrator import app as wiring
 from orchestrator.cli import output
+from orchestrator.cli.systemd import Supervisor
 from orchestrator.settings import Settings
 
 if TYPE_CHECKING:
@@ -19,13 +20,18 @@ if TYPE_CHECKING:
 
 
 def serve(context: typer.Context) -> None:
-    """Follow every host of the inventory and heal what policy allows; Ctrl-C ends it cleanly."""
+    """Follow every host of the inventory and heal what policy allows.
+
+    Ctrl-C or SIGTERM: begin nothing new, let running healings finish (drain_seconds at most), end. Once more: end now;
+    a playbook that runs goes on under its own process, and the next start takes the healing up.
+    """
     settings = wiring.settings(context.obj)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("healing").setLevel(logging.INFO)
-    ended = threading.Event()
+    asked, hurry = threading.Event(), threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: ended.set())
+        signal.signal(number, lambda *_: (hurry if asked.is_set() else asked).set())
+    systemd = Supervisor(settings.notify_socket)
     worker = wiring.worker(settings)
     server = http(settings, worker)
     try:
@@ -33,11 +39,24 @@ def serve(context: typer.Context) -> None:
         server.start()
         hosts = wiring.counted(len(worker.hosts), "host")
         output.say(f"healer serve: {hosts}, chooser {worker.chooser}, http://{settings.api_host}:{settings.api_port}")
-        ended.wait()
+        systemd.tell("READY=1", f"STATUS=follows {hosts}")
+        while not asked.wait(settings.watchdog_seconds / 3 or None):
+            if worker.alive:
+                systemd.tell("WATCHDOG=1")
+        systemd.tell("STOPPING=1", "STATUS=finishes what runs")
+        drain(worker, settings.drain_seconds, hurry)
     finally:
         server.stop()
         worker.stop()
         output.say("healer serve: ended.")
+
+
+def drain(worker: Worker, seconds: float, hurry: threading.Event) -> None:
+    """Let what runs finish, and say what did not."""
+    output.say(f"healer serve: ends; running healings may finish within {seconds:g} s. Once more to end now.")
+    left = worker.drain(seconds, hurry)
+    if left:
+        output.say(f"healer serve: interrupted, and to be gone on with at the next start: {', '.join(left)}")
 
 
 def http(loaded: Settings, running: Worker) -> Server:

@@ -38,6 +38,12 @@ def rollback_id(incident: IncidentId) -> str:
     return f"{incident}-rollback"
 
 
+def incident_of(workflow_id: str) -> IncidentId:
+    """The incident that a healing's workflow belongs to."""
+    name, _, part = workflow_id.rpartition("-")
+    return IncidentId(name if part in ("apply", "hold", "rollback") else workflow_id)
+
+
 def run_id(incident: IncidentId, kind: str) -> RunId:
     """One run of each kind for an incident: the same id again means the same run."""
     return RunId(f"{incident}-{kind}")

@@ -141,7 +141,12 @@ class Incident:
     last_seen: datetime
     #: How many records joined.
     count: int
-    #: Age of the first record when detected, in seconds, on the host's corrected clock.
+    #: Age of its youngest record when that was detected, in seconds, on the host's corrected clock.
     age_at_detection: float
     #: One sentence: why it is in this state.
     reason: str = ""
+
+
+def hides(state: IncidentState | str, age: float, signal: Signal, fresh_seconds: float) -> bool:
+    """Whether an incident would hide an error that may be acted on: it was escalated when it was too old for that."""
+    return state == IncidentState.ESCALATED and age > fresh_seconds >= signal.age

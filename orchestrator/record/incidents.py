@@ -24,6 +24,7 @@ from orchestrator.domain.incidents import (
     Origin,
     Signal,
     Subject,
+    hides,
 )
 from orchestrator.domain.records import LogRecord
 from orchestrator.ports import EVIDENCE_KEPT, SIGNATURES_KEPT
@@ -43,6 +44,7 @@ class IncidentRecords(Records):
         cursor: Cursor | None,
         *,
         origin: Origin = Origin.LOG,
+        fresh_seconds: float = 0.0,
     ) -> tuple[IncidentId, ...]:
         """See ports.Store."""
         if not signals and cursor is None:
@@ -56,7 +58,7 @@ class IncidentRecords(Records):
                 takers = _Takers(connection, host, subject)
                 joining: dict[IncidentId, list[Signal]] = {}
                 for signal in group:
-                    row = takers.of(signal) or self._of_flood(connection, host, signal, origin)
+                    row = takers.of(signal, fresh_seconds) or self._of_flood(connection, host, signal, origin)
                     if row is None:
                         row = self._open(connection, host, signal, origin)
                         opened.append(row["id"])
@@ -263,10 +265,14 @@ class _Takers:
         self.rows.setdefault(row["id"], row)
         self._known.setdefault(row["id"], set())
 
-    def of(self, signal: Signal) -> rows.Row | None:
+    def of(self, signal: Signal, fresh_seconds: float) -> rows.Row | None:
         """Who takes the signal: who knows it (a healing first), else the healing, else who has seen too much."""
         going = [one for one, row in self.rows.items() if row["state"] in UNDER_WAY]
-        settled = [one for one in self.rows if one not in going]
+        settled = [
+            one
+            for one, row in self.rows.items()
+            if one not in going and not hides(row["state"], row["age_at_detection"], signal, fresh_seconds)
+        ]
         knowing = [one for one in (*going, *settled) if signal.signature in self._known[one]]
         full = [one for one in settled if len(self._known[one]) >= WORDINGS_MAX and not signal.record.unit_failure]
         for one in (*knowing, *going, *full):
@@ -285,6 +291,7 @@ def _hand_over(connection: sa.Connection, given: rows.Row, taker: rows.Row) -> N
             first_seen=min(taker["first_seen"], given["first_seen"]),
             last_seen=max(taker["last_seen"], given["last_seen"]),
             severity=max(taker["severity"], given["severity"]),
+            age_at_detection=min(taker["age_at_detection"], given["age_at_detection"]),
         )
     )
     query = sa.select(SIGNATURE.c.signature).where(SIGNATURE.c.incident_id == given["id"])
@@ -303,6 +310,7 @@ def _join(connection: sa.Connection, row: rows.Row, group: Sequence[Signal]) -> 
             count=row["count"] + len(group),
             first_seen=min(row["first_seen"], *times),
             last_seen=max(row["last_seen"], *times),
+            age_at_detection=min(row["age_at_detection"], *(signal.age for signal in group)),
             severity=max(row["severity"], *(int(signal.severity) for signal in group)),
         )
     )

@@ -19,6 +19,7 @@ from orchestrator.domain.incidents import (
     IncidentState,
     Origin,
     Signal,
+    hides,
 )
 from orchestrator.domain.records import LogRecord
 from orchestrator.ports import EVIDENCE_KEPT, SIGNATURES_KEPT
@@ -44,15 +45,16 @@ class MemoryIncidents(MemoryLedger):
         cursor: Cursor | None,
         *,
         origin: Origin = Origin.LOG,
+        fresh_seconds: float = 0.0,
     ) -> tuple[IncidentId, ...]:
         opened = []
         with self._lock:
             for signal in signals:
-                found = self._absorbing(host, signal)
+                found = self._absorbing(host, signal, fresh_seconds)
                 if found is None:
                     flooding = self._flooding(host, signal, origin)
                     given = replace(signal, subject=FLOOD) if flooding else signal
-                    found = self._absorbing(host, given) if flooding else None
+                    found = self._absorbing(host, given, fresh_seconds) if flooding else None
                 if found is None:
                     found = self._open(host, given, origin)
                     opened.append(found.id)
@@ -66,10 +68,14 @@ class MemoryIncidents(MemoryLedger):
         lately = [one for one in self._incidents.values() if one.host == host and one.id >= oldest]
         return origin is Origin.LOG and not signal.record.unit_failure and len(lately) >= OPENED_MAX
 
-    def _absorbing(self, host: str, signal: Signal) -> Incident | None:
+    def _absorbing(self, host: str, signal: Signal, fresh_seconds: float) -> Incident | None:
         of_it = [one for one in self._incidents.values() if (one.host, one.subject) == (host, signal.subject)]
         going = [one for one in of_it if one.state in UNDER_WAY]
-        settled = [one for one in of_it if one.state in SETTLED]
+        settled = [
+            one
+            for one in of_it
+            if one.state in SETTLED and not hides(one.state, one.age_at_detection, signal, fresh_seconds)
+        ]
         knowing = [one for one in (*going, *settled) if signal.signature in self._signatures[one.id]]
         full = [one for one in settled if len(self._signatures[one.id]) >= WORDINGS_MAX or one.subject == FLOOD]
         return next(iter((*knowing, *going, *(() if signal.record.unit_failure else full))), None)
@@ -105,6 +111,7 @@ class MemoryIncidents(MemoryLedger):
             first_seen=min(now.first_seen, signal.record.time),
             last_seen=max(now.last_seen, signal.record.time),
             severity=max(now.severity, signal.severity),
+            age_at_detection=min(now.age_at_detection, signal.age),
         )
         names = self._signatures[incident.id]
         if signal.signature not in names and len(names) < SIGNATURES_KEPT:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from difflib import get_close_matches
@@ -118,23 +119,20 @@ class FakeProbe:
 class InlineEngine:
     """Implements ports.Engine: a workflow runs at once in `start`, or when `run` is called if `held`.
 
-    Results of steps must be JSON, as with the real one. Sleeps and delays pass without waiting.
+    Results of steps must be JSON, as with the real one. Delays pass without waiting; `delays` says what is left.
     """
 
     def __init__(self, workflows: Mapping[str, Callable[[str], None]] | None = None, *, held: bool = False) -> None:
         self.workflows = dict(workflows or {})
         self.started: dict[str, tuple[str, str, str | None, float]] = {}
         self.steps: list[str] = []
-        self.slept: list[float] = []
+        self.delays: dict[str, float] = {}
         self._held = held
         self._waiting: list[str] = []
 
     def step(self, name: str, function: Callable[..., Any], *args: Any) -> Any:
         self.steps.append(name)
         return json.loads(json.dumps(function(*args)))
-
-    def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
 
     def start(
         self, workflow: str, workflow_id: str, argument: str, *, host: str | None = None, delay: float = 0.0
@@ -148,6 +146,17 @@ class InlineEngine:
 
     def alive(self, workflow_id: str) -> bool:
         return workflow_id in self._waiting
+
+    def due(self, workflow_id: str) -> float | None:
+        return self.delays.get(workflow_id)
+
+    def delay(self, workflow_id: str, seconds: float) -> None:
+        if workflow_id in self.delays:
+            self.delays[workflow_id] = seconds
+
+    def drain(self, seconds: float, hurry: threading.Event) -> tuple[str, ...]:
+        self._held = True
+        return ()
 
     def run(self) -> None:
         """Run what waits, and what that starts, until nothing waits."""

@@ -25,6 +25,8 @@ from orchestrator.steps import BUSY_PAUSE, PASSING, STORE_PAUSE, Rooms
 from orchestrator.testing import FakeChooser, FakeExecutor, FakeFleet, FakeProbe, InlineEngine, MemoryStore
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+#: Seconds; no other pause of a healing takes as long.
+SETTLE = 3
 RESTART = Decision(action="restart_service", parameters={"service": "nginx"}, reason="it crashed", chooser="fake")
 
 
@@ -39,7 +41,7 @@ def action(**other: Any) -> Action:
             reversible=False,
             task_timeout=30,
             run_timeout=60,
-            settle_seconds=2,
+            settle_seconds=SETTLE,
             hold_seconds=30,
             parameters=(
                 Parameter(name="service", type="str", required=True, description="", source=ParameterSource.UNIT),
@@ -194,7 +196,7 @@ def test_a_healing_checks_acts_once_settles_verifies_holds_and_is_healed() -> No
 
     assert one.state is IncidentState.HEALED
     assert one.kinds == ["check", "act", "verify"]
-    assert one.engine.slept == [2]
+    assert one.waits.count(SETTLE) == 1
     assert one.engine.started[ids.hold_id(ids.IncidentId(one.incident))][3] == 30
     assert one.engine.started[ids.apply_id(ids.IncidentId(one.incident))][2] == "web1"
     assert one.told.sentences == []
@@ -291,9 +293,44 @@ def test_a_host_that_cant_be_inspected_is_not_touched() -> None:
     assert one.kinds == []
 
 
-def test_an_old_error_expires_and_a_persons_trigger_of_any_age_does_not() -> None:
-    assert house(age=3600).plan().state is IncidentState.EXPIRED
+def test_a_persons_trigger_of_any_age_is_acted_on() -> None:
     assert house(age=3600, origin=Origin.TRIGGER).plan().state is IncidentState.HEALED
+
+
+@pytest.mark.parametrize(
+    ("check", "state", "said"),
+    [
+        (RunStatus.SUCCEEDED, IncidentState.EXPIRED, "Nothing was done, and the check finds it well."),
+        (RunStatus.SICK, IncidentState.ESCALATED, "Nothing was done, but the check says that it still stands"),
+        (RunStatus.UNREACHABLE, IncidentState.EXPIRED, "Nothing was done, and the check can't tell (unreachable)."),
+    ],
+)
+def test_an_error_too_old_to_act_on_is_looked_at_and_never_acted_on(
+    check: RunStatus, state: IncidentState, said: str
+) -> None:
+    one = house(age=3600, endings={"check": check}).plan()
+
+    assert one.state is state
+    assert one.kinds == ["check"]
+    assert one.reason.startswith("The error on web1 was 3600 s old when it was seen; healing_max_age_seconds is 300. ")
+    assert said in one.reason
+    assert len(one.told.sentences) == (state is IncidentState.ESCALATED)
+
+
+def test_a_fresh_error_that_comes_while_an_old_one_is_looked_at_is_healed(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = house(age=3600)
+    one.engine = engine = InlineEngine(one.engine.workflows, held=True)
+    object.__setattr__(one.healing._rooms, "engine", engine)
+    monkeypatch.setattr(one.healing, "_step", engine.step)
+    one.healing.plan(one.incident)
+    looked_at = one.state
+
+    signals = one.healing._rooms.detector.detect([failure(NOON)], NOON)
+    assert one.store.absorb("web1", "journal", signals, None, fresh_seconds=300) == ()
+    engine.run()
+
+    assert (looked_at, one.state) == (IncidentState.HEALING, IncidentState.HEALED)
+    assert one.kinds == ["check", "act", "verify"]
 
 
 @pytest.mark.parametrize(
@@ -399,7 +436,7 @@ def test_a_store_that_stalls_is_waited_for_and_nothing_is_lost(
 
     assert one.state is IncidentState.HEALED
     assert one.kinds == ["check", "act", "verify"]
-    assert [seconds for seconds in one.waits if seconds != GATHER] == [STORE_PAUSE] * 30
+    assert [seconds for seconds in one.waits if seconds not in (GATHER, SETTLE)] == [STORE_PAUSE] * 30
 
 
 def test_what_is_logged_within_moments_is_read_together() -> None:
@@ -426,7 +463,7 @@ def test_a_host_that_is_away_for_a_moment_is_asked_again(monkeypatch: pytest.Mon
     one.plan()
 
     assert one.state is IncidentState.HEALED
-    assert [seconds for seconds in one.waits if seconds] == [GATHER, *PASSING]
+    assert [seconds for seconds in one.waits if seconds] == [GATHER, *PASSING, SETTLE]
 
 
 def test_a_worker_that_ends_records_no_outcome(monkeypatch: pytest.MonkeyPatch) -> None:
