@@ -233,6 +233,36 @@ def test_other_words_of_a_settled_subject_are_other_trouble(store: Store, state:
     assert [one.count for one in store.incidents()] == [2, 3]
 
 
+@pytest.mark.parametrize(
+    ("state", "age", "again", "joins"),
+    [
+        (IncidentState.ESCALATED, 600.0, 10.0, False),
+        (IncidentState.ESCALATED, 600.0, 301.0, True),
+        (IncidentState.ESCALATED, 10.0, 10.0, True),
+        (IncidentState.NOISE, 600.0, 10.0, True),
+        (IncidentState.HEALING, 600.0, 10.0, True),
+    ],
+)
+def test_what_was_too_old_to_act_on_hides_no_fresh_error(
+    store: Store, state: IncidentState, age: float, again: float, joins: bool
+) -> None:
+    (old,) = store.absorb("web1", "journal", [signal(age=age)], None, fresh_seconds=300)
+    assert store.move(old, state, "so", expected=[IncidentState.OPEN])
+
+    opened_now = store.absorb("web1", "journal", [signal(age=again)], None, fresh_seconds=300)
+
+    assert (opened_now == ()) is joins
+
+
+def test_an_incident_is_as_old_as_its_youngest_record(store: Store) -> None:
+    (incident,) = store.absorb("web1", "journal", [signal(age=600), signal(age=400)], None)
+    store.absorb("web1", "journal", [signal(age=20), signal(age=90)], None)
+
+    found = store.incident(incident)
+    assert found is not None
+    assert found.age_at_detection == 20
+
+
 @pytest.mark.parametrize("failure", [True, False])
 def test_a_subject_that_words_each_line_anew_opens_no_incident_a_line(store: Store, *, failure: bool) -> None:
     for number in range(WORDINGS_MAX):

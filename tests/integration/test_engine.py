@@ -242,3 +242,84 @@ def test_a_workflow_without_the_host_that_it_needs_is_refused(tmp_path: Path) ->
         engine.close()
         """,
     )
+
+
+def test_a_drain_waits_for_what_runs_and_leaves_the_rest_to_the_next_launch(tmp_path: Path) -> None:
+    run(
+        tmp_path,
+        """
+        free = threading.Event()
+        def plan(argument):
+            engine.step("one", lambda: note(argument))
+            free.wait(60)
+            engine.step("two", lambda: note(argument + " ended"))
+        engine = DurableEngine(url, folder / "lock", {"plan": plan}, 4)
+        engine.launch()
+        engine.start("plan", "i1", "i1", host="web1")
+        wait_for(lambda: "i1" in seen)
+        drained = []
+        waiter = threading.Thread(target=lambda: drained.append(engine.drain(60, threading.Event())))
+        waiter.start()
+        wait_for(engine._draining.is_set)
+        engine.start("plan", "i2", "i2", host="web2")
+        # It is taken from its queue, and begins nothing.
+        wait_for(lambda: engine._dbos.get_workflow_status("i2").status == "PENDING")
+        assert not drained
+        free.set()
+        waiter.join()
+        assert drained == [()], drained
+        assert seen == ["i1", "i1 ended"], seen
+        engine.close()
+        """,
+    )
+    run(
+        tmp_path,
+        """
+        engine = DurableEngine(url, folder / "lock", {"plan": note}, 4)
+        engine.launch()
+        wait_for(lambda: "i2" in seen)
+        assert seen == ["i2"], seen
+        engine.close()
+        """,
+    )
+
+
+def test_a_drain_is_cut_short_by_its_limit_or_by_hurry(tmp_path: Path) -> None:
+    run(
+        tmp_path,
+        """
+        free = threading.Event()
+        def plan(argument):
+            note(argument)
+            free.wait(60)
+        engine = DurableEngine(url, folder / "lock", {"plan": plan}, 4)
+        engine.launch()
+        engine.start("plan", "i1", "i1", host="web1")
+        wait_for(lambda: "i1" in seen)
+        assert engine.drain(0.01, threading.Event()) == ("i1",)
+        hurry = threading.Event()
+        threading.Timer(0.5, hurry.set).start()
+        assert engine.drain(3600, hurry) == ("i1",)
+        free.set()
+        engine.close()
+        """,
+    )
+
+
+def test_a_delay_can_be_read_and_set_anew(tmp_path: Path) -> None:
+    run(
+        tmp_path,
+        """
+        engine = DurableEngine(url, folder / "lock", {"hold": note}, 4)
+        engine.launch()
+        engine.start("hold", "h1", "h1", delay=3600)
+        assert 3500 < engine.due("h1") <= 3600, engine.due("h1")
+        assert engine.due("none") is None
+        engine.delay("h1", 0)
+        wait_for(lambda: "h1" in seen)
+        wait_for(lambda: not engine.alive("h1"))
+        assert engine.due("h1") is None
+        engine.delay("h1", 60)
+        engine.close()
+        """,
+    )

@@ -81,3 +81,18 @@ def test_the_example_is_a_config_of_defaults(tmp_path: Path) -> None:
 
     assert loaded.api_port == explicit.api_port == 8420
     assert loaded.poll_seconds == explicit.poll_seconds
+
+
+@pytest.mark.parametrize(("lease", "renewal", "ok"), [(20, 5, True), (19.9, 5, False), (5, 10, False), (60, 25, True)])
+def test_a_lease_that_one_missed_renewal_would_end_is_refused(
+    tmp_path: Path, lease: float, renewal: float, ok: bool
+) -> None:
+    config = tmp_path / "healer.toml"
+    config.write_text(f"run_lease_seconds = {lease}\nrun_renewal_seconds = {renewal}\n")
+    if ok:
+        assert settings.load(config, {}).run_lease_seconds == lease
+        return
+    with pytest.raises(
+        ConfigError, match=rf"healer.toml: run_lease_seconds \({lease:g}\) is too short .* Take {2 * renewal + 10:g} or"
+    ):
+        settings.load(config, {})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -19,7 +20,7 @@ from orchestrator.domain.hosts import Connection, Host, HostPolicy, LogFile
 from orchestrator.domain.incidents import OPENED_MAX, IncidentState, Origin
 from orchestrator.domain.records import LogRecord, Severity
 from orchestrator.domain.verdicts import Answer, Approval
-from orchestrator.errors import HostUnreachable, InventoryError, StoreUnavailable
+from orchestrator.errors import HostUnreachable, InventoryError, StoreUnavailable, TemporaryError
 from orchestrator.healing import Healing
 from orchestrator.steps import Rooms
 from orchestrator.testing import (
@@ -31,7 +32,7 @@ from orchestrator.testing import (
     InlineEngine,
     MemoryStore,
 )
-from orchestrator.worker import ROUNDS_TO_LOST, Worker
+from orchestrator.worker import HANGS, ROUNDS_TO_LOST, Worker
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -384,3 +385,81 @@ def test_a_trigger_for_an_unknown_host_opens_nothing() -> None:
         trigger(one, host="nobody")
 
     assert one.store.incidents() == ()
+
+
+def verified(one: Desk, seconds: float = 30) -> str:
+    one.feed(error())
+    (incident,) = one.store.incidents()
+    one.store.append("hold.started", incident_id=incident.id, text="so", data={"cursor": "c", "seconds": seconds})
+    assert one.store.move(incident.id, IncidentState.VERIFIED, "so", expected=[IncidentState.OPEN])
+    return ids.hold_id(incident.id)
+
+
+@pytest.mark.parametrize("moved", [600.0, -600.0])
+def test_a_hold_lasts_as_long_though_the_clock_is_set(monkeypatch: pytest.MonkeyPatch, moved: float) -> None:
+    one = desk()
+    hold = verified(one)
+    one.worker.sweep()
+    clock = time.time
+    monkeypatch.setattr("time.time", lambda: clock() + moved)
+    # As the engine sees it: its timer is a time of the clock.
+    one.engine.delays[hold] = 20 - moved
+
+    one.worker.sweep()
+
+    assert one.engine.delays[hold] == pytest.approx(20, abs=1)
+    one.worker.sweep()
+    assert one.engine.delays[hold] == pytest.approx(20, abs=1)
+
+
+@pytest.mark.parametrize(("left", "then"), [(630.0, 30.0), (12.0, 12.0)])
+def test_no_hold_outlasts_its_length_though_the_clock_was_set_back_meanwhile(left: float, then: float) -> None:
+    one = desk()
+    hold = verified(one, seconds=30)
+    one.engine.delays[hold] = left
+
+    one.worker.start()
+    one.worker.stop()
+
+    assert one.engine.delays[hold] == then
+
+
+def test_a_worker_that_ends_begins_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = desk()
+    one.feed(error())
+    (incident,) = one.store.incidents()
+    monkeypatch.setattr(one.engine, "drain", lambda seconds, hurry: (ids.apply_id(incident.id), "look-7"))
+    before = set(one.engine.started)
+
+    assert one.worker.drain(60, threading.Event()) == (ids.apply_id(incident.id), "look-7")
+
+    one.worker.sweep()
+    one.worker.round()
+    with pytest.raises(TemporaryError, match="begins no healing"):
+        one.worker.trigger(
+            host="web1", service="app", message="down", level=Severity.ERROR, timestamp=None, actor="somebody"
+        )
+    assert set(one.engine.started) == before
+    assert one.collector.states()[0].state == "stopped"
+    (line,) = [event for event in one.store.events() if event.kind == "healing.interrupted"]
+    assert (line.incident_id, line.host) == (incident.id, "web1")
+    assert line.text.startswith("healer serve ended while this was open: ")
+
+
+def test_a_worker_that_does_not_sweep_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = desk()
+    one.worker.sweep()
+    assert one.worker.alive
+    now = time.monotonic()
+    monkeypatch.setattr("time.monotonic", lambda: now + HANGS + 1)
+    assert not one.worker.alive
+    one.worker.sweep()
+    assert one.worker.alive
+
+
+@pytest.mark.parametrize(
+    ("workflow", "incident"),
+    [("inc-1", "inc-1"), ("inc-1-apply", "inc-1"), ("inc-1-hold", "inc-1"), ("inc-1-rollback", "inc-1")],
+)
+def test_a_workflow_names_its_incident(workflow: str, incident: str) -> None:
+    assert ids.incident_of(workflow) == incident
