@@ -5,6 +5,9 @@ from __future__ import annotations
 import logging
 import socket
 
+#: Seconds in which a word must be taken.
+PATIENCE = 1.0
+
 log = logging.getLogger("healing.serve")
 
 
@@ -21,6 +24,8 @@ class Supervisor:
             return
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as door:
+                # Its queue may be full: whoever does not listen must not keep us from working, or from ending.
+                door.settimeout(PATIENCE)
                 door.connect(self._address)
                 door.sendall("\n".join(lines).encode())
         except OSError as error:

@@ -48,3 +48,17 @@ def test_a_socket_that_is_gone_is_no_reason_to_fail(tmp_path: Path, caplog: pyte
 def test_systemd_is_known_by_its_environment(environ: dict[str, str], address: str, seconds: float) -> None:
     loaded = settings.load(environ=environ)
     assert (loaded.notify_socket, loaded.watchdog_seconds) == (address, seconds)
+
+
+def test_one_that_does_not_listen_keeps_nobody_waiting_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("orchestrator.cli.systemd.PATIENCE", 0.01)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as deaf:
+        deaf.bind(str(tmp_path / "notify"))
+        for _ in range(2000):
+            Supervisor(str(tmp_path / "notify")).tell("WATCHDOG=1")
+            if caplog.text:
+                break
+
+    assert "systemd can't be told ('WATCHDOG=1',): timed out" in caplog.text
