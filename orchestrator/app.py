@@ -117,6 +117,7 @@ def worker(loaded: Settings) -> Worker:
     from orchestrator.detect.detector import Detector
     from orchestrator.engine import DurableEngine
     from orchestrator.healing import Healing
+    from orchestrator.notify.alarm import StoreAlarm
     from orchestrator.notify.notifier import LogNotifier
     from orchestrator.steps import Rooms
     from orchestrator.worker import Worker
@@ -146,6 +147,7 @@ def worker(loaded: Settings) -> Worker:
         },
         loaded.max_parallel_healings,
     )
+    notifier = LogNotifier()
     rooms = Rooms(
         settings=loaded,
         engine=engine,
@@ -156,7 +158,8 @@ def worker(loaded: Settings) -> Worker:
         chooser=chooser(loaded),
         probe=probe,
         executor=executor,
-        notifier=LogNotifier(),
+        notifier=notifier,
+        alarm=StoreAlarm(notifier),
         now=lambda: datetime.now(UTC),
         wait=ended.wait,
     )

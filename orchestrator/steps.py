@@ -23,6 +23,7 @@ from orchestrator.domain.verdicts import Facts, Verdict
 from orchestrator.errors import HealingError, Interrupted, RecordError, StoreUnavailable, TemporaryError
 from orchestrator.guard.judge import judge
 from orchestrator.guard.question import Question
+from orchestrator.notify.alarm import StoreAlarm
 from orchestrator.notify.notifier import Notifier
 from orchestrator.ports import Chooser, Engine, Executor, Fleet, Probe, Store
 from orchestrator.settings import Settings
@@ -54,6 +55,7 @@ class Rooms:
     probe: Probe
     executor: Executor
     notifier: Notifier
+    alarm: StoreAlarm
     now: Callable[[], datetime]
     #: Waits so many seconds; True: the worker ends.
     wait: Callable[[float], bool]
@@ -82,7 +84,7 @@ class Steps:
             try:
                 return function(incident_id, *rest)
             except (StoreUnavailable, RecordError) as error:
-                log.warning("%s waits: %s", incident_id, error)
+                self._rooms.alarm.failed(str(error))
                 pause: float | None = STORE_PAUSE
             except TemporaryError as error:
                 pause, sentence = next(passing, None), str(error)

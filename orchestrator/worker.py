@@ -22,7 +22,7 @@ from orchestrator.domain.ids import Cursor
 from orchestrator.domain.incidents import ABSORBING, SETTLED, Incident, IncidentState, Origin, Signal
 from orchestrator.domain.records import LogRecord, Severity
 from orchestrator.domain.verdicts import Answer
-from orchestrator.errors import HealingError, InventoryError, TemporaryError
+from orchestrator.errors import HealingError, InventoryError, RecordError, StoreUnavailable, TemporaryError
 from orchestrator.healing import Healing
 from orchestrator.ports import Collector, SourceState
 from orchestrator.steps import Rooms
@@ -246,6 +246,8 @@ class Worker:
             try:
                 function()
                 said = ""
+            except (StoreUnavailable, RecordError) as error:
+                self._rooms.alarm.failed(str(error))
             except HealingError as error:
                 if str(error) != said or time.monotonic() > again:
                     log.warning("%s: %s", function.__name__, error)
@@ -261,6 +263,7 @@ class Worker:
         rooms, store = self._rooms, self._rooms.store
         now = rooms.now()
         store.beat("worker")
+        rooms.alarm.wrote()
         self._follow_clock()
         waiting = store.incidents(states=(IncidentState.OPEN,), limit=10_000)
         asking = store.incidents(states=(IncidentState.PENDING_APPROVAL,), limit=10_000)

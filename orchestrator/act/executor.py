@@ -356,7 +356,8 @@ class RunnerExecutor:
             try:
                 return ask()
             except (StoreUnavailable, RecordError) as error:
-                log.warning("run.store: %s Trying again.", error)
+                # Told by whoever sweeps; a try a second would drown that.
+                log.debug("run.store: %s Trying again.", error)
                 self._pause(STORE_AGAIN)
 
     def _cut(self, run_id: RunId, space: Workspace) -> Ended:

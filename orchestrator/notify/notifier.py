@@ -17,6 +17,10 @@ class Notifier(Protocol):
         """`action` is a stable key such as incident.escalated; `sentence` is for a person."""
         ...
 
+    def alarm(self, key: str, sentence: str) -> None:
+        """Of healing-bot itself, such as store.down: no incident, and nothing of it may be on record."""
+        ...
+
 
 class LogNotifier:
     """One structured line in the log of `healer serve`."""
@@ -32,3 +36,7 @@ class LogNotifier:
             sentence,
             extra={"action": action, "incident": incident.id, "host": incident.host},
         )
+
+    def alarm(self, key: str, sentence: str) -> None:
+        """Error level."""
+        log.error("%s: %s", key, sentence, extra={"action": key})

@@ -21,6 +21,7 @@ from orchestrator.domain.runs import PlaybookJob, PlaybookResult, RunKind, RunSt
 from orchestrator.domain.verdicts import Answer, Facts, UnitFacts
 from orchestrator.errors import BadReply, HostUnreachable, Interrupted, RecordError, StoreUnavailable
 from orchestrator.healing import GATHER, Healing
+from orchestrator.notify.alarm import StoreAlarm
 from orchestrator.steps import BUSY_PAUSE, PASSING, STORE_PAUSE, Rooms
 from orchestrator.testing import FakeChooser, FakeExecutor, FakeFleet, FakeProbe, InlineEngine, MemoryStore
 
@@ -75,6 +76,9 @@ class Told:
 
     def tell(self, action: str, incident: object, sentence: str) -> None:
         self.sentences.append(f"{action}: {sentence}")
+
+    def alarm(self, key: str, sentence: str) -> None:
+        self.sentences.append(f"{key}: {sentence}")
 
 
 @dataclass
@@ -165,6 +169,7 @@ def house(
         probe=probe,
         executor=executor,
         notifier=told,
+        alarm=StoreAlarm(told),
         now=lambda: now[0],
         wait=wait,
     )

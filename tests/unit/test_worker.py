@@ -22,6 +22,7 @@ from orchestrator.domain.records import LogRecord, Severity
 from orchestrator.domain.verdicts import Answer, Approval
 from orchestrator.errors import HostUnreachable, InventoryError, StoreUnavailable, TemporaryError
 from orchestrator.healing import Healing
+from orchestrator.notify.alarm import StoreAlarm
 from orchestrator.steps import Rooms
 from orchestrator.testing import (
     FakeChooser,
@@ -72,6 +73,9 @@ class Notifier:
     def tell(self, action: str, incident: object, sentence: str) -> None:
         self.sentences.append(f"{action}: {sentence}")
 
+    def alarm(self, key: str, sentence: str) -> None:
+        self.sentences.append(f"{key}: {sentence}")
+
 
 def desk(*hosts: Host, held: bool = True) -> Desk:
     now, told = [NOON], Notifier()
@@ -89,6 +93,7 @@ def desk(*hosts: Host, held: bool = True) -> Desk:
         probe=FakeProbe(),
         executor=FakeExecutor(),
         notifier=told,
+        alarm=StoreAlarm(told),
         now=lambda: now[0],
         wait=lambda seconds: False,
     )
@@ -277,10 +282,11 @@ def test_a_round_outlives_whatever_its_parts_raise(caplog: pytest.LogCaptureFixt
 
     assert ended.wait(10)
     thread.join(10)
-    assert all(words in caplog.text for words in ("locked", "no room", "no yaml"))
+    assert all(words in caplog.text + "".join(one.told) for words in ("locked", "no room", "no yaml"))
 
 
-def test_trouble_that_lasts_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("error", [StoreUnavailable("locked"), InventoryError("locked")])
+def test_trouble_that_lasts_is_told_once(caplog: pytest.LogCaptureFixture, error: Exception) -> None:
     one = desk()
     calls: list[int] = []
 
@@ -288,11 +294,11 @@ def test_trouble_that_lasts_is_logged_once(caplog: pytest.LogCaptureFixture) -> 
         calls.append(1)
         if len(calls) == 50:
             one.worker._ended.set()
-        raise StoreUnavailable("locked")
+        raise error
 
     one.worker._every(0.0001, part)
 
-    assert caplog.text.count("locked") == 1
+    assert (caplog.text + "".join(one.told)).count("locked") == 1
 
 
 def test_a_look_counts_no_record_twice_and_names_what_is_open() -> None:
