@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from orchestrator.collect import passes
 from orchestrator.collect.connection import Connections
 from orchestrator.collect.delivery import Delivery
-from orchestrator.collect.journal import BY_FIELD, BY_TEXT, CursorRefused
+from orchestrator.collect.journal import BY_FIELD, BY_TEXT, CursorRefused, from_time
 from orchestrator.collect.link import Link
 from orchestrator.collect.login import Login, Offset, clock_offset
 from orchestrator.collect.readers import FIRST_LOOK, FileReader, JournalReader, TooFarBehind
@@ -155,7 +155,7 @@ class HostFollower:
             for query in (BY_FIELD, BY_TEXT) if journal else ():
                 reader = JournalReader(link, login, query, self._delivery, self._stopping)
                 readers.append(reader)
-                reader.open(self._begin(query.source))
+                reader.open(self._begin(query.source, login))
             if self._host.log_files:
                 files = FileReader(link, login, self._delivery, self._stopping)
                 readers.append(files)
@@ -172,12 +172,15 @@ class HostFollower:
             for thread in threads:
                 thread.join(timeout=5)
 
-    def _begin(self, source: str) -> Cursor | None:
-        """The stored cursor, unless the source begins anew this once."""
-        if source in self._anew:
-            self._anew.discard(source)
-            return None
-        return self._cursor(self._host.name, source)
+    def _begin(self, source: str, login: Login) -> Cursor:
+        """The stored cursor, unless the source begins anew this once; where there is none, one is stored."""
+        known = None if source in self._anew else self._cursor(self._host.name, source)
+        self._anew.discard(source)
+        if known is not None:
+            return known
+        first = from_time(time.time() + login.clock_offset - FIRST_LOOK)
+        self._delivery.deliver(source, (), first, now=True)
+        return first
 
     def _read(self, reader: Reader) -> None:
         try:
@@ -214,9 +217,7 @@ class HostFollower:
         with self._reading(link, login, journal=False):
             for _ in range(10):
                 for query in (BY_FIELD, BY_TEXT):
-                    after = self._begin(query.source)
-                    since = time.time() + login.clock_offset - FIRST_LOOK
-                    batch = passes.read_journal(link, login, query, after=after, since=since)
+                    batch = passes.read_journal(link, login, query, after=self._begin(query.source, login))
                     self._delivery.deliver(query.source, batch.records, batch.cursor, now=batch.cursor is not None)
                 if self._broken.wait(self._connections.settings.poll_seconds):
                     break

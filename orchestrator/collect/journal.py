@@ -58,6 +58,9 @@ class Query:
     by_text: bool
 
 
+#: How a place begins that is a time, and no cursor of journalctl.
+_TIME = "@"
+
 BY_FIELD = Query(source=JOURNAL, by_text=False)
 BY_TEXT = Query(source=f"{JOURNAL}-text", by_text=True)
 
@@ -70,10 +73,13 @@ def build_command(
     follow: bool = False,
     grep: bool = True,
 ) -> str:
-    """The shell command. `after` is a cursor; without one `since` is the host's own time, in seconds since 1970.
+    """The shell command. `after` is a cursor, or what `from_time` made; without one `since` is the host's own time, in
+    seconds since 1970.
 
     `grep`: journalctl can search texts; else a grep beside it does, on its JSON lines.
     """
+    if after and after.startswith(_TIME):
+        since, after = float(after.removeprefix(_TIME)), None
     words = ["journalctl", _OPTIONS]
     # No --lines: with --follow it would begin with the last ten, and the cursor says where to begin.
     words += ["--follow", "--no-tail"] if follow else []
@@ -91,6 +97,15 @@ def build_command(
     # Texts that are no UTF-8 come as lists of numbers, which only we can read.
     pattern = r'"MESSAGE" ?: ?(\[|"[^"]*(err|fail|fatal|crit|panic|emerg|alert|severe|warn|exception|traceback|denied))'
     return f"{' '.join(words)} </dev/null | grep -aEi --line-buffered {shlex.quote(pattern)}"
+
+
+def from_time(moment: float) -> Cursor:
+    """Where to begin while no record gave a cursor: the host's own time, in seconds since 1970.
+
+    Stored at first contact. A host that stated no error so far would else have no place to go on from, and what it
+    logs while nobody listens would be lost.
+    """
+    return Cursor(f"{_TIME}{floor(moment)}")
 
 
 def position_command() -> str:

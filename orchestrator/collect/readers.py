@@ -44,11 +44,10 @@ class JournalReader:
         self.name = query.source
         self.cut = 0
 
-    def open(self, after: Cursor | None) -> None:
+    def open(self, after: Cursor) -> None:
         """Start journalctl behind the cursor. Raises HostUnreachable, HostTimeout."""
         self._after = after
-        since = time.time() + self._login.clock_offset - FIRST_LOOK
-        command = journal.build_command(self._query, after=after, since=since, follow=True, grep=self._login.grep)
+        command = journal.build_command(self._query, after=after, follow=True, grep=self._login.grep)
         # `exit`, or the shell would wait for more of its script, and a journalctl that ended would look like silence.
         self._stream = self._link.open(f"exec 2>&1; {command}; exit", root=self._login.journal_root)
 

@@ -7,26 +7,31 @@ import signal
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from orchestrator.collect.journal import BY_FIELD
+from orchestrator.domain.incidents import FINAL
 from orchestrator.domain.runs import RunKind, RunStatus
 from orchestrator.record.store import SqlStore, open_store
 from tests.acceptance.conftest import HEALER, Healer, free_port, wait_for
 from tests.support.fleets import fleet
 
+#: Seconds from which on an error of web2 is too old to act on: detecting one takes less, also on a busy machine.
+OLD = 8
 STARTED = "journalctl --unit nginx.service --output cat | grep --count '^Started nginx'"
 
 
 @pytest.fixture(scope="module")
 def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Healer]:
-    """One host, of which two tests break the same service."""
+    """Two hosts, on which the same service is broken; web2 acts on errors of a few seconds alone."""
     folder = tmp_path_factory.mktemp("ending")
     variables = {"healing_mode": "auto", "healing_hold_seconds": 3, "healing_cooldown_seconds": 1}
-    with fleet("ending", folder / "lab", 1, variables=variables) as lab:
+    of_hosts = {"web2": {"healing_max_age_seconds": OLD}}
+    with fleet("ending", folder / "lab", 2, variables=variables, host_variables=of_hosts) as lab:
         port = free_port()
         config = folder / "healer.toml"
         config.write_text(
@@ -75,17 +80,29 @@ def systemd(tmp_path: Path) -> Iterator[Told]:
     made.close()
 
 
-def serve(one: Healer, systemd: Told) -> subprocess.Popen[str]:
-    environment = {key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ}  # noqa: TID251
-    process = subprocess.Popen(
-        [str(HEALER), "--config", str(one.config), "serve"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env=environment | {"NOTIFY_SOCKET": str(systemd.path), "WATCHDOG_USEC": "1500000"},
-    )
-    wait_for(lambda: systemd.hears("READY=1"), "healer serve is ready")
-    return process
+@pytest.fixture
+def serve(one: Healer, systemd: Told) -> Iterator[Callable[[], subprocess.Popen[str]]]:
+    """Starts `healer serve`; none outlives its test."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start() -> subprocess.Popen[str]:
+        systemd.lines.clear()
+        environment = {key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ}  # noqa: TID251
+        process = subprocess.Popen(
+            [str(HEALER), "--config", str(one.config), "serve"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=environment | {"NOTIFY_SOCKET": str(systemd.path), "WATCHDOG_USEC": "1500000"},
+        )
+        started.append(process)
+        wait_for(lambda: systemd.hears("READY=1"), "healer serve is ready")
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
 
 
 def broken(one: Healer, store: SqlStore) -> str:
@@ -128,8 +145,10 @@ def starts(one: Healer) -> int:
     return int(one.lab.execute("web1", STARTED, check=False).stdout)
 
 
-def test_what_runs_is_finished_before_it_ends(one: Healer, store: SqlStore, systemd: Told) -> None:
-    process = serve(one, systemd)
+def test_what_runs_is_finished_before_it_ends(
+    one: Healer, store: SqlStore, systemd: Told, serve: Callable[[], subprocess.Popen[str]]
+) -> None:
+    process = serve()
     wait_for(lambda: systemd.hears("WATCHDOG=1"), "systemd is told that it lives")
     incident = broken(one, store)
     before = starts(one)
@@ -142,15 +161,17 @@ def test_what_runs_is_finished_before_it_ends(one: Healer, store: SqlStore, syst
     assert systemd.hears("STOPPING=1")
     assert state(store, incident) == "verified"
     assert "healing.interrupted" not in story(store, incident)
-    process = serve(one, systemd)
+    process = serve()
     assert healed(store, incident)["run.started"] == 3
     assert starts(one) <= before + 1
     process.send_signal(signal.SIGTERM)
     ended(process)
 
 
-def test_a_second_signal_hurries_and_the_next_start_goes_on(one: Healer, store: SqlStore, systemd: Told) -> None:
-    process = serve(one, systemd)
+def test_a_second_signal_hurries_and_the_next_start_goes_on(
+    one: Healer, store: SqlStore, systemd: Told, serve: Callable[[], subprocess.Popen[str]]
+) -> None:
+    process = serve()
     before = starts(one)
     incident = broken(one, store)
 
@@ -161,9 +182,56 @@ def test_a_second_signal_hurries_and_the_next_start_goes_on(one: Healer, store: 
 
     assert f"interrupted, and to be gone on with at the next start: {incident}-apply" in said
     assert state(store, incident) == "healing"
-    process = serve(one, systemd)
+    process = serve()
     lines: dict[str, Any] = healed(store, incident)
     assert (lines["healing.interrupted"], lines["run.started"]) == (1, 3)
     assert starts(one) == before + 1
+    process.send_signal(signal.SIGTERM)
+    ended(process)
+
+
+def newest(store: SqlStore, known: Collection[str]) -> Any:
+    found = [one for one in store.incidents(host="web2") if one.id not in known and one.state in FINAL]
+    return next((one for one in found if one.subject.name == "nginx.service"), None)
+
+
+def killed_while_nobody_listens(one: Healer) -> None:
+    """Returns once its line is too old to act on."""
+    one.lab.break_("nginx-killed", "web2")
+    at = float(one.lab.execute("web2", "date +%s").stdout)
+    wait_for(lambda: float(one.lab.execute("web2", "date +%s").stdout) > at + OLD + 1, "the error is old")
+
+
+def test_what_was_logged_while_nobody_listened_is_found_and_too_old_to_act_on(
+    one: Healer, store: SqlStore, serve: Callable[[], subprocess.Popen[str]]
+) -> None:
+    process = serve()
+    wait_for(lambda: store.cursor("web2", BY_FIELD.source), "web2 is followed")
+    process.send_signal(signal.SIGTERM)
+    ended(process)
+    known = {incident.id for incident in store.incidents(host="web2")}
+
+    killed_while_nobody_listens(one)
+    process = serve()
+    standing = wait_for(lambda: newest(store, known), "the error is looked at")
+    assert standing.state == "escalated"
+    assert "Nothing was done, but the check says that it still stands" in standing.reason
+    assert [run.kind for run in store.runs(incident_id=standing.id)] == ["check"]
+    assert one.lab.execute("web2", "systemctl is-active nginx", check=False).stdout.strip() == "failed"
+
+    # The same error again, and fresh: what was too old hides it not.
+    one.lab.break_("nginx-killed", "web2")
+    fresh = wait_for(lambda: newest(store, {*known, standing.id}), "the fresh error is healed")
+    assert fresh.state == "healed"
+    process.send_signal(signal.SIGTERM)
+    ended(process)
+
+    known = {incident.id for incident in store.incidents(host="web2")}
+    killed_while_nobody_listens(one)
+    one.lab.execute("web2", "systemctl reset-failed nginx; systemctl start nginx")
+    process = serve()
+    over = wait_for(lambda: newest(store, known), "the error is looked at")
+    assert over.state == "expired"
+    assert over.reason.endswith("Nothing was done, and the check finds it well.")
     process.send_signal(signal.SIGTERM)
     ended(process)

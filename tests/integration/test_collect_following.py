@@ -91,6 +91,22 @@ def test_what_is_written_while_nobody_listens_is_read_at_the_next_start_once(
     assert [len(heard.of(word)) for word in (before, between, after)] == [2, 3, 1]
 
 
+def test_a_host_that_stated_no_error_yet_loses_none_that_it_logs_while_nobody_listens(
+    lab: Lab, settings: Settings, heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # However far a first look reaches back: it is not far enough for a night.
+    monkeypatch.setattr("orchestrator.collect.follower.FIRST_LOOK", 0)
+    word, host = token(), entry(lab, "web2")
+    with following(settings, [host], heard):
+        wait_for(lambda: all(heard.cursor("web2", query.source) for query in (BY_FIELD, BY_TEXT)), "a place")
+
+    lab.execute("web2", f"logger -p daemon.err failed {word}")
+    said = int(lab.execute("web2", "date +%s").stdout)
+    wait_for(lambda: int(lab.execute("web2", "date +%s").stdout) > said + 1, "it is past")
+    with following(settings, [host], heard):
+        wait_for(lambda: heard.of(word), "what was missed")
+
+
 def test_the_first_record_after_the_cursor_is_not_skipped(lab: Lab, settings: Settings, heard: Heard) -> None:
     """journalctl --after-cursor skips it where the cursor's own record does not match the query."""
     word, host = token(), entry(lab, "web2")

@@ -226,6 +226,13 @@ def test_a_cursor_is_quoted_wins_over_a_time_and_begins_with_its_own_record() ->
     assert {"--follow", "--no-tail", "--case-sensitive=no"} <= set(words)
 
 
+def test_a_place_that_is_a_time_begins_there() -> None:
+    words = shlex.split(journal.build_command(BY_TEXT, after=journal.from_time(1764000000.9), since=5.0, follow=True))
+
+    assert "--since=@1764000000" in words
+    assert not [word for word in words if word.startswith("--cursor")]
+
+
 def test_a_journalctl_that_can_not_search_has_a_grep_beside_it() -> None:
     command = journal.build_command(BY_TEXT, grep=False)
 

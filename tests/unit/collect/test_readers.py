@@ -28,7 +28,7 @@ def entry(cursor: str, message: str = "ERROR", priority: str = "3") -> bytes:
 
 
 def read(
-    *parts: bytes, after: str | None = None
+    *parts: bytes, after: str = "@1764000000"
 ) -> tuple[list[tuple[list[str], Cursor | None]], HealingError, JournalReader]:
     """What the sink got, how the reading ended, and the reader."""
     got: list[tuple[list[str], Cursor | None]] = []
@@ -39,7 +39,7 @@ def read(
     stopping = threading.Event()
     link = ScriptedLink(streams=[ScriptedStream(parts)])
     reader = JournalReader(link, LOGIN, BY_FIELD, Delivery(HOST, sink), stopping)
-    reader.open(Cursor(after) if after else None)
+    reader.open(Cursor(after))
     with pytest.raises(HealingError) as caught:
         reader.run()
     return got, caught.value, reader
@@ -91,6 +91,6 @@ def test_a_flood_that_is_read_too_late_is_given_up() -> None:
 def test_the_script_ends_with_journalctl() -> None:
     link = ScriptedLink(streams=[ScriptedStream()])
 
-    JournalReader(link, LOGIN, BY_FIELD, Delivery(HOST, lambda *_: None), threading.Event()).open(None)
+    JournalReader(link, LOGIN, BY_FIELD, Delivery(HOST, lambda *_: None), threading.Event()).open(Cursor("c1"))
 
     assert link.scripts[0][0].endswith("</dev/null; exit")
