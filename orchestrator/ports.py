@@ -279,8 +279,11 @@ class Store(Protocol):
         """
         ...
 
-    def started(self, run_id: RunId, pid: int, pid_start: int, *, lease_seconds: float) -> None:
-        """The supervisor lives: its pid and start time, by which it is known again, and its first lease."""
+    def started(self, run_id: RunId, pid: int, pid_start: int, *, lease_seconds: float) -> bool:
+        """The supervisor lives: its pid and start time, by which it is known again, and its first lease.
+
+        False, and nothing is written, where the run is over by now: its process may not begin.
+        """
         ...
 
     def finish(self, result: PlaybookResult, *, slot_shut: bool) -> Run:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -102,6 +104,24 @@ class Ended:
             return cls(result=result, settled=data["settled"] is True)
         except (OSError, ValueError, KeyError, TypeError):
             return None
+
+
+def discard(private: Path, *, keep: str = "") -> None:
+    """Remove a run's private folder, and the control folder that its order names as its alone.
+
+    `keep`: a file in it that stays, and the folder with it. What is gone is gone; a folder without an order that can
+    be read has no control folder that is known.
+    """
+    with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+        order = Order.read(private)
+        if order.control_dir_private:
+            shutil.rmtree(order.control_dir, ignore_errors=True)
+    if not keep:
+        shutil.rmtree(private, ignore_errors=True)
+        return
+    for path in private.iterdir():
+        if path.name != keep:
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def cancel_mark(private: Path) -> Path:

@@ -578,6 +578,17 @@ def test_the_first_end_stands(store: Store) -> None:
     assert kinds(store) == ["run.started", "run.ended"]
 
 
+def test_the_process_of_a_run_that_is_over_may_not_begin(store: Store) -> None:
+    """Whoever gave it up and cleared its folder away must not see it start after all."""
+    run = job("inc-1")
+    assert not store.started(run.run_id, 4711, 99, lease_seconds=60)
+    store.claim(run, signatures=frozenset())
+    over = store.finish(ended(run, RunStatus.REFUSED), slot_shut=False)
+
+    assert not store.started(run.run_id, 4711, 99, lease_seconds=60)
+    assert store.run(run.run_id) == over
+
+
 def test_an_end_needs_a_claim(store: Store) -> None:
     with pytest.raises(RecordError, match="inc-1-act"):
         store.finish(ended(job("inc-1")), slot_shut=False)

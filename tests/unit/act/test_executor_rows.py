@@ -41,9 +41,9 @@ class Remembering(MemoryStore):
         self.signed = signatures
         return super().claim(job, signatures=signatures)
 
-    def started(self, run_id: RunId, pid: int, pid_start: int, *, lease_seconds: float) -> None:
+    def started(self, run_id: RunId, pid: int, pid_start: int, *, lease_seconds: float) -> bool:
         self._may_fail("started")
-        super().started(run_id, pid, pid_start, lease_seconds=lease_seconds)
+        return super().started(run_id, pid, pid_start, lease_seconds=lease_seconds)
 
     def finish(self, result: PlaybookResult, *, slot_shut: bool) -> Run:
         self._may_fail("finish")
