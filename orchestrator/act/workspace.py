@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestrator.act import digest, inventory
+from orchestrator.act import digest, inventory, permissions
 from orchestrator.act.order import Order, discard, write_json, write_text
 from orchestrator.domain.hosts import Host
 from orchestrator.domain.runs import PlaybookJob
@@ -97,7 +97,9 @@ def prepare(job: PlaybookJob, settings: Settings) -> tuple[Workspace, str]:
     space = Workspace.of(job.run_id, settings)
     if not job.hosts:
         raise InventoryError(f"The run {job.run_id} names no host, so nothing was started.")
-    draft = space.artifacts.with_name(f".{space.artifacts.name}.part")
+    for sentence in permissions.problems(settings):
+        raise RecordError(f"{sentence} Nothing was started.")
+    draft = draft_of(space.artifacts)
     try:
         for folder in (settings.state_dir, space.private.parent, space.artifacts.parent):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -232,6 +234,11 @@ def environment(job: PlaybookJob, settings: Settings, space: Workspace, control:
         "ANSIBLE_LOCALHOST_WARNING": "False",
         "ANSIBLE_NOCOLOR": "1",
     }
+
+
+def draft_of(artifacts: Path) -> Path:
+    """Where a run's artifacts are made, to be put in place whole."""
+    return artifacts.with_name(f".{artifacts.name}.part")
 
 
 def control_prefix(state_dir: Path) -> str:
