@@ -23,11 +23,10 @@ from orchestrator.domain.runs import RunStatus
 from orchestrator.domain.verdicts import Answer, Approval
 from orchestrator.errors import ConfigError, HealingError, Interrupted, StoreUnavailable
 from orchestrator.fleet.inventory import InventoryFleet
-from orchestrator.ports import Chooser, Store
+from orchestrator.ports import Check, Chooser, Store
 from orchestrator.settings import Settings
 
 if TYPE_CHECKING:
-    from orchestrator.collect.doctor import Check
     from orchestrator.domain.actions import Action
     from orchestrator.fleet.trust import ScannedKey
     from orchestrator.worker import Worker
@@ -318,7 +317,7 @@ def enrol_keys(loaded: Settings, host: Host, keys: Sequence[ScannedKey], *, repl
 def examine(loaded: Settings) -> Iterator[Check]:
     """Everything that `healer doctor` says, as it becomes known."""
     from orchestrator.collect.connection import Connections
-    from orchestrator.collect.doctor import Check, examine
+    from orchestrator.collect.doctor import examine
 
     def tried(name: str, function: Callable[[], str]) -> Check:
         # An error's own sentence says what to do.

@@ -12,11 +12,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from orchestrator import locks
 from orchestrator.domain.ids import RunId
 from orchestrator.domain.runs import PlaybookResult, RunKind, RunStatus
 
 #: Files of the private directory.
 JOB, PERMIT = "job.json", "permit"
+#: Its lock is held for as long as the supervisor lives: also where its pid can't be seen, as from another container.
+VOUCHER = "voucher"
 #: The last file of a run's artifacts: where it stands, all others do.
 RESULT = "result.json"
 #: What the executor writes to the supervisor's standard input once the run's pid is recorded.
@@ -122,6 +125,14 @@ def discard(private: Path, *, keep: str = "") -> None:
     for path in private.iterdir():
         if path.name != keep:
             shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def is_vouched(private: Path) -> bool:
+    """Whether the supervisor of this private folder lives, wherever it is seen from; True where that can't be told."""
+    try:
+        return locks.is_locked(private / VOUCHER)
+    except OSError:
+        return True
 
 
 def cancel_mark(private: Path) -> Path:

@@ -72,8 +72,8 @@ def _above(state: Path) -> Iterator[str]:
         mode = stat.S_IMODE(found.st_mode)
         if strangers := {itself.st_uid, found.st_uid} - users:
             yield (
-                f"{folder} belongs to {_name(min(strangers))}, who could put another folder in place of {state}. Choose "
-                f"a state_dir elsewhere, or: chown {_name(os.geteuid())} {folder}"
+                f"{folder} belongs to {_name(min(strangers))}, who could put another folder in place of {state}. "
+                f"Choose a state_dir elsewhere, or: chown {_name(os.geteuid())} {folder}"
             )
         elif mode & stat.S_ISVTX:
             continue

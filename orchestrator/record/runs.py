@@ -163,6 +163,12 @@ class RunRecords(Records):
         with self._database.read() as connection:
             return tuple(rows.run(row) for row in connection.execute(query).mappings())
 
+    def artifacts_due(self) -> dict[str, bool]:
+        """See ports.Store."""
+        query = sa.select(RUN.c.id, sa.and_(RUN.c.pid.is_not(None), RUN.c.ended.is_not(None)))
+        with self._database.read() as connection:
+            return {run_id: bool(due) for run_id, due in connection.execute(query)}
+
     def shut_runs(self) -> tuple[Run, ...]:
         """See ports.Store."""
         # Not `held = 1`, as SQLAlchemy writes it: so SQLite finds the small index of the hosts that are held.

@@ -135,6 +135,10 @@ class MemoryRuns(MemoryIncidents):
             and (not kinds or one.kind in kinds)
         )[:limit]
 
+    def artifacts_due(self) -> dict[str, bool]:
+        with self._lock:
+            return {one.id: one.pid is not None and one.ended is not None for one in self._runs.values()}
+
     def shut_runs(self) -> tuple[Run, ...]:
         with self._lock:
             found = [self._read(one) for one in self._runs.values() if one.status is RunStatus.RUNNING or one.slot_shut]
