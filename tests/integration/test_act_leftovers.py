@@ -41,6 +41,7 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
     made = Stage(tmp_path, environment())
     made.settings = replace(made.settings, run_renewal_seconds=0.1)
     yield made
+    made.end_processes()
     made.store.close()
 
 
@@ -338,7 +339,8 @@ def test_a_private_directory_in_use_is_told_alone(stage: Stage) -> None:
 def test_marks_drafts_and_what_was_put_aside_go_with_their_run(stage: Stage) -> None:
     gone, running = over(stage), quick(stage, number=2)[0]
     stage.store.claim(running, signatures=frozenset())
-    kept, cleared = [], []
+    kept: list[Path] = []
+    cleared: list[Path] = []
     for job, listed in ((gone, cleared), (running, kept)):
         private, artifacts = stage.private(job), stage.artifacts(job)
         private.parent.mkdir(mode=0o700, exist_ok=True)
