@@ -61,6 +61,8 @@ class Remembering(MemoryStore):
 @pytest.fixture
 def stage(tmp_path: Path) -> Iterator[Stage]:
     made = Stage(tmp_path, environment())
+    # Rows are in memory here, so a process finds none in the file to renew the lease of.
+    made.settings = replace(made.settings, run_lease_seconds=600.0, run_renewal_seconds=200.0)
     yield made
     made.store.close()
 

@@ -111,16 +111,18 @@ def test_a_link_above_that_belongs_to_somebody_else_is_refused(stage: Stage) -> 
 
 
 def test_behind_a_link_above_both_places_count(stage: Stage, tmp_path: Path) -> None:
-    linked(stage.folder)
+    far = tmp_path / "far"
+    far.mkdir(mode=0o700)
+    stage.folder.rename(far / "above")
+    stage.folder.symlink_to(far / "above")
     permissions.require(stage.settings)
-    behind = stage.folder.resolve()
-    behind.chmod(0o777)
-    with pytest.raises(ConfigError, match=rf"^{stage.folder} can be written"):
-        permissions.require(stage.settings)
-    behind.chmod(0o700)
-    tmp_path.chmod(0o777)
-    with pytest.raises(ConfigError, match=rf"^{tmp_path} can be written"):
-        permissions.require(stage.settings)
+
+    for loosened in (tmp_path, far, far / "above"):
+        loosened.chmod(0o777)
+        shown = stage.folder if loosened.name == "above" else loosened
+        with pytest.raises(ConfigError, match=rf"^{shown} can be written"):
+            permissions.require(stage.settings)
+        loosened.chmod(0o700)
 
 
 def test_what_is_not_there_yet_is_made_ours(stage: Stage) -> None:
