@@ -14,19 +14,19 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
+from orchestrator import locks
 from orchestrator import settings as settings_module
 from orchestrator.domain.hosts import Host
 from orchestrator.domain.runs import RunStatus
 from orchestrator.domain.verdicts import Answer, Approval
 from orchestrator.errors import ConfigError, HealingError, Interrupted, StoreUnavailable
 from orchestrator.fleet.inventory import InventoryFleet
-from orchestrator.ports import Chooser, Store
+from orchestrator.ports import Check, Chooser, Store
 from orchestrator.settings import Settings
 
 if TYPE_CHECKING:
-    from orchestrator.collect.doctor import Check
     from orchestrator.domain.actions import Action
     from orchestrator.fleet.trust import ScannedKey
     from orchestrator.worker import Worker
@@ -108,7 +108,29 @@ def whitelist(loaded: Settings) -> tuple[Action, ...]:
 
 
 def worker(loaded: Settings) -> Worker:
-    """The worker with all its real parts; nothing is started. Raises ConfigError, CatalogError, InventoryError."""
+    """The worker with all its real parts; nothing is started. Raises ConfigError, CatalogError, InventoryError.
+
+    Nothing is touched where another one works on the same store, or somebody else could change what a run is made of.
+    """
+    from orchestrator.act import permissions
+    from orchestrator.record.store import lock_of
+
+    permissions.require(loaded)
+    record = lock_of(loaded.database_url)
+    record.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    lock = locks.hold(
+        record,
+        f"Another healer serve (pid {{pid}}) works on the store {record.with_suffix('')}. Stop it first, or give this "
+        "one its own state_dir and store_url.",
+    )
+    try:
+        return _worker(loaded, lock)
+    except BaseException:
+        lock.close()
+        raise
+
+
+def _worker(loaded: Settings, lock: IO[bytes]) -> Worker:
     from orchestrator import catalog
     from orchestrator.act.executor import RunnerExecutor
     from orchestrator.collect.connection import Connections
@@ -169,6 +191,7 @@ def worker(loaded: Settings) -> Worker:
         # Connections first: a step that waits for a host ends by it, and is run again at the next start.
         connections.close()
         engine.close()
+        lock.close()
 
     made: Worker = Worker(
         rooms,
@@ -219,11 +242,9 @@ def answer(store: Store, approval_id: str, answered: Answer, who: str, why: str)
 
 def require_worker(loaded: Settings, store: Store) -> None:
     """Raises StoreUnavailable where no worker is alive: one holds its lock and beats."""
-    from orchestrator.engine import is_locked
-
     seen = store.worker_seen()
     silent = seen is None or datetime.now(UTC) - seen > WORKER_SILENCE
-    if silent or not is_locked(loaded.worker_lock):
+    if silent or not locks.is_locked(loaded.worker_lock):
         raise StoreUnavailable("No healer serve is running here, so nothing would act. Start it: healer serve.")
 
 
@@ -296,7 +317,7 @@ def enrol_keys(loaded: Settings, host: Host, keys: Sequence[ScannedKey], *, repl
 def examine(loaded: Settings) -> Iterator[Check]:
     """Everything that `healer doctor` says, as it becomes known."""
     from orchestrator.collect.connection import Connections
-    from orchestrator.collect.doctor import Check, examine
+    from orchestrator.collect.doctor import examine
 
     def tried(name: str, function: Callable[[], str]) -> Check:
         # An error's own sentence says what to do.

@@ -7,9 +7,7 @@ its steps run *at least* once.
 
 from __future__ import annotations
 
-import fcntl
 import logging
-import os
 import sqlite3
 import threading
 import time
@@ -20,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from orchestrator import locks
 from orchestrator.errors import ConfigError, Interrupted, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -94,18 +93,6 @@ def _config(url: str, executor: str) -> DBOSConfig:
     }
 
 
-def is_locked(lock: Path) -> bool:
-    """Whether a worker holds this lock now; it goes with its process, however that ends."""
-    try:
-        with lock.open("rb") as handle:
-            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except BlockingIOError:
-        return True
-    return False
-
-
 class DurableEngine:
     """A worker's engine; implements ports.Engine. One a process, one a state directory.
 
@@ -116,26 +103,11 @@ class DurableEngine:
         from dbos import DBOS  # 0.3 s and 50 MB: only a worker pays for it
 
         lock.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # Not buffered: a full disk is told when it is written to, not when it is closed.
-        self._lock = lock.open("ab+", buffering=0)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._lock.seek(0)
-            holder = self._lock.read().decode(errors="replace").strip() or "unknown"
-            self._lock.close()
-            raise ConfigError(
-                f"Another healer serve (pid {holder}) works on {lock.parent}. Stop it first, or give this one "
-                "its own state_dir."
-            ) from None
-        try:
-            self._lock.truncate(0)
-            self._lock.write(str(os.getpid()).encode())
-        except OSError as error:
-            self._lock.close()
-            raise StoreUnavailable(
-                f"{lock} can't be written: {error.strerror}. Make room, then start again."
-            ) from error
+        self._lock = locks.hold(
+            lock,
+            f"Another healer serve (pid {{pid}}) works on {lock.parent}. Stop it first, or give this one its own "
+            "state_dir.",
+        )
         logging.getLogger("dbos").setLevel(logging.ERROR)
         self._dbos = DBOS
         self._parallel = parallel

@@ -40,6 +40,20 @@ class SourceState:
     problems: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Check:
+    """One line of `healer doctor`."""
+
+    name: str
+    #: None: it could not be told, or is worth knowing and no fault.
+    ok: bool | None
+    text: str
+    #: What to do; '' where all is well.
+    fix: str = ""
+    #: What `--fix` has done about it; '' for nothing.
+    fixed: str = ""
+
+
 class Sink(Protocol):
     """Takes records in order. Returns only after their incidents and the cursor are stored."""
 
@@ -279,8 +293,11 @@ class Store(Protocol):
         """
         ...
 
-    def started(self, run_id: RunId, pid: int, pid_start: int, *, lease_seconds: float) -> None:
-        """The supervisor lives: its pid and start time, by which it is known again, and its first lease."""
+    def started(self, run_id: RunId, pid: int, pid_start: int, *, lease_seconds: float) -> bool:
+        """The supervisor lives: its pid and start time, by which it is known again, and its first lease.
+
+        False, and nothing is written, where the run is over by now: its process may not begin.
+        """
         ...
 
     def finish(self, result: PlaybookResult, *, slot_shut: bool) -> Run:
@@ -299,6 +316,10 @@ class Store(Protocol):
     ) -> tuple[Run, ...]: ...
     def shut_runs(self) -> tuple[Run, ...]:
         """All that hold their hosts: they are running, or their slot is shut. Oldest first, without limit."""
+        ...
+
+    def artifacts_due(self) -> dict[str, bool]:
+        """Every run's id, and whether it must have left artifacts: its process began, and it is over."""
         ...
 
     def attempts(self, host: str, since: datetime) -> tuple[Attempt, ...]: ...

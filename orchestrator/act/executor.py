@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -20,7 +19,7 @@ from typing import IO, Protocol, TypeVar, cast
 
 from orchestrator.act import processes, workspace
 from orchestrator.act.lease import Lapses
-from orchestrator.act.order import GO, PERMIT, Ended, Order, cancel_mark
+from orchestrator.act.order import GO, PERMIT, Ended, cancel_mark, discard
 from orchestrator.act.workspace import Workspace
 from orchestrator.domain.actions import Action
 from orchestrator.domain.hosts import Host
@@ -54,7 +53,7 @@ class Runs(Protocol):
 
     def signatures(self, incident_id: str) -> frozenset[Signature]: ...
     def claim(self, job: PlaybookJob, *, signatures: frozenset[Signature]) -> RunStatus | None: ...
-    def started(self, run_id: RunId, pid: int, pid_start: int, *, lease_seconds: float) -> None: ...
+    def started(self, run_id: RunId, pid: int, pid_start: int, *, lease_seconds: float) -> bool: ...
     def finish(self, result: PlaybookResult, *, slot_shut: bool) -> Run: ...
     def open_slot(self, run_id: RunId) -> None: ...
     def run(self, run_id: str) -> Run | None: ...
@@ -215,12 +214,15 @@ class RunnerExecutor:
         try:
             pid_start = processes.start_time(supervisor.pid) or 0
             lease = self._settings.run_lease_seconds
-            self._store.started(job.run_id, supervisor.pid, pid_start, lease_seconds=lease)
+            ours = self._store.started(job.run_id, supervisor.pid, pid_start, lease_seconds=lease)
         except HealingError:
             # Its standard input ends without the word, so it ends too.
             supervisor.communicate()
             self._not_started(job.run_id, "The run's process could not be recorded, so nothing was started.", space)
             raise
+        if not ours:
+            supervisor.communicate()
+            return self._not_started(job.run_id, _CUT_EARLY, space)
         self._go(supervisor)
         self._wait(job, supervisor.pid, pid_start)
         supervisor.wait()
@@ -291,9 +293,7 @@ class RunnerExecutor:
         run = self._insist(lambda: self._store.run(run_id))
         if run is None or run.pid is not None:
             return False
-        for path in space.private.iterdir():
-            if path.name != PERMIT:
-                shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+        discard(space.private, keep=PERMIT)
         return True
 
     def _wait(self, job: PlaybookJob, pid: int, pid_start: int) -> None:
@@ -363,10 +363,6 @@ class RunnerExecutor:
     def _cut(self, run_id: RunId, space: Workspace) -> Ended:
         """The supervisor died: end on this machine what it could not, and say that nothing is known."""
         left = processes.kill_all(lambda: processes.marked(space.marker), KILLED)
-        with contextlib.suppress(OSError, ValueError, TypeError):
-            order = Order.read(space.private)
-            if order.control_dir_private:
-                shutil.rmtree(order.control_dir, ignore_errors=True)
         space.discard()
         reason = "The run's process ended without a result, so how far the playbook came is unknown."
         if left:

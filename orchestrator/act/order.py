@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from orchestrator import locks
 from orchestrator.domain.ids import RunId
 from orchestrator.domain.runs import PlaybookResult, RunKind, RunStatus
 
 #: Files of the private directory.
 JOB, PERMIT = "job.json", "permit"
+#: Its lock is held for as long as the supervisor lives: also where its pid can't be seen, as from another container.
+VOUCHER = "voucher"
 #: The last file of a run's artifacts: where it stands, all others do.
 RESULT = "result.json"
 #: What the executor writes to the supervisor's standard input once the run's pid is recorded.
@@ -102,6 +107,32 @@ class Ended:
             return cls(result=result, settled=data["settled"] is True)
         except (OSError, ValueError, KeyError, TypeError):
             return None
+
+
+def discard(private: Path, *, keep: str = "") -> None:
+    """Remove a run's private folder, and the control folder that its order names as its alone.
+
+    `keep`: a file in it that stays, and the folder with it. What is gone is gone; a folder without an order that can
+    be read has no control folder that is known.
+    """
+    with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+        order = Order.read(private)
+        if order.control_dir_private:
+            shutil.rmtree(order.control_dir, ignore_errors=True)
+    if not keep:
+        shutil.rmtree(private, ignore_errors=True)
+        return
+    for path in private.iterdir():
+        if path.name != keep:
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def is_vouched(private: Path) -> bool:
+    """Whether the supervisor of this private folder lives, wherever it is seen from; True where that can't be told."""
+    try:
+        return locks.is_locked(private / VOUCHER)
+    except OSError:
+        return True
 
 
 def cancel_mark(private: Path) -> Path:

@@ -12,18 +12,25 @@ import select
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 _LIBC = ctypes.CDLL(None, use_errno=True)
 #: Seconds between two looks while processes are being killed.
 _LOOK = 0.02
+_SUPERVISOR = b"orchestrator.supervise"
 
 
 def start_time(pid: int) -> int | None:
     """Clock ticks since boot when the process began; None where it is gone or a zombie."""
     fields = _stat(pid)
     return None if fields is None or fields[0] in "ZX" else int(fields[19])
+
+
+def age(started: int) -> float:
+    """Seconds since a process began; `started` as `start_time` tells it."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - started / os.sysconf("SC_CLK_TCK")
 
 
 def alive(pid: int, started: int) -> bool:
@@ -94,15 +101,49 @@ def descendants(root: int) -> set[int]:
 
 def marked(entry: str) -> set[int]:
     """Pids whose initial environment holds exactly `entry` (NAME=value), as far as we may read it."""
-    needle, found = entry.encode(), set()
-    for pid in _pids():
-        try:
-            environment = Path(f"/proc/{pid}/environ").read_bytes()
-        except OSError:
-            continue
-        if needle in environment.split(b"\0") and start_time(pid) is not None:
-            found.add(pid)
-    return found
+    needle = os.fsencode(entry)
+    return {pid for pid in _pids() if needle in _words(pid, "environ") and start_time(pid) is not None}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Process:
+    """A process of a run on this machine."""
+
+    pid: int
+    #: See `start_time`.
+    started: int
+    name: str
+    run_id: str
+    #: The run's own process, not one of its playbook.
+    supervisor: bool
+    #: Keeps an ssh connection for whichever run needs it next, and ends by itself.
+    connection: bool
+
+
+def of_runs(runs: Path) -> tuple[Process, ...]:
+    """Every process of a run whose private directory is, or was, in `runs`, as far as we may look."""
+    found = (_of_run(pid, os.fsencode(runs) + b"/") for pid in _pids() if pid != os.getpid())
+    return tuple(process for process in found if process is not None)
+
+
+def _of_run(pid: int, runs: bytes) -> Process | None:
+    started = start_time(pid)
+    command = _words(pid, "cmdline")
+    home = next((word for word in _words(pid, "environ") if word.startswith(b"ANSIBLE_HOME=" + runs)), b"")
+    module = command.index(_SUPERVISOR) if _SUPERVISOR in command[:-1] else -1
+    own = command[module + 1] if module >= 0 and command[module + 1].startswith(runs) else b""
+    # Looked at again: the pid may have come again in between.
+    if not (own or home) or started is None or started != start_time(pid):
+        return None
+    folder = own.removeprefix(runs) or home.removeprefix(b"ANSIBLE_HOME=" + runs)
+    return Process(
+        pid=pid,
+        started=started,
+        name=_comm(pid),
+        run_id=os.fsdecode(folder.split(b"/")[0]),
+        supervisor=bool(own),
+        connection=bool(command) and command[0].startswith(b"ssh: ") and command[0].endswith(b"[mux]"),
+    )
 
 
 def named(name: str, pids: set[int]) -> set[int]:
@@ -136,6 +177,14 @@ def _stat(pid: int) -> list[str] | None:
     except OSError:
         return None
     return text.rpartition(")")[2].split()
+
+
+def _words(pid: int, what: str) -> list[bytes]:
+    """The arguments or the initial environment; empty where we may not look, or it is gone."""
+    try:
+        return Path(f"/proc/{pid}/{what}").read_bytes().split(b"\0")
+    except OSError:
+        return []
 
 
 def _comm(pid: int) -> str:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 import os
 import resource
-import shutil
 import signal
 import sys
 import time
@@ -25,9 +24,10 @@ from typing import Any
 import ansible_runner.runner
 from ansible_runner.config.runner import RunnerConfig
 
+from orchestrator import locks
 from orchestrator.act import outcome, processes
 from orchestrator.act.lease import Renewal
-from orchestrator.act.order import GO, PERMIT, Ended, Order, cancel_mark
+from orchestrator.act.order import GO, PERMIT, VOUCHER, Ended, Order, cancel_mark, discard
 from orchestrator.act.recorder import Recorder
 from orchestrator.domain.ids import RunId
 from orchestrator.domain.runs import PlaybookResult, RunStatus
@@ -110,14 +110,15 @@ def main(folder: Path, keep: Callable[[Order], Callable[[], bool]]) -> int:
         order = Order.read(folder)
         watch = Watch(cancel_mark(folder), Renewal(keep(order), order.lease, order.renewal))
         signal.signal(signal.SIGTERM, watch.signalled)
-        if sys.stdin.buffer.readline() != GO or not take_permit(folder):
-            return 1
-        supervise(folder, order, watch)
-        return 0
+        with locks.hold(folder / VOUCHER, f"Another process (pid {{pid}}) supervises {folder}."):
+            if sys.stdin.buffer.readline() != GO or not take_permit(folder):
+                return 1
+            supervise(folder, order, watch)
+            return 0
     finally:
         if folder.exists():
             kill_descendants()
-            shutil.rmtree(folder, ignore_errors=True)
+            discard(folder)
 
 
 def take_permit(folder: Path) -> bool:
@@ -236,8 +237,7 @@ def clean_up(folder: Path, order: Order, judged: outcome.Outcome) -> outcome.Out
         left = kill_descendants()
     if order.control_dir_private:
         processes.kill_all(lambda: processes.named("ssh", processes.descendants(os.getpid())), KILL_SECONDS)
-        shutil.rmtree(order.control_dir, ignore_errors=True)
-    shutil.rmtree(folder, ignore_errors=True)
+    discard(folder)
     if not left:
         return judged
     pids = ", ".join(str(pid) for pid in sorted(left))

@@ -6,6 +6,7 @@ playbook in its middle.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -15,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestrator.act import digest, inventory
-from orchestrator.act.order import Order, write_json, write_text
+from orchestrator.act import digest, inventory, permissions
+from orchestrator.act.order import Order, discard, write_json, write_text
 from orchestrator.domain.hosts import Host
 from orchestrator.domain.runs import PlaybookJob
 from orchestrator.errors import CatalogError, InventoryError, RecordError
@@ -51,8 +52,8 @@ class Workspace:
         return f"ANSIBLE_HOME={self.private / 'home'}"
 
     def discard(self) -> None:
-        """Remove the private folder; what is gone is gone."""
-        shutil.rmtree(self.private, ignore_errors=True)
+        """Remove the private folder and the control folder that is its alone; what is gone is gone."""
+        discard(self.private)
 
 
 def extra_vars(action: str, parameters: Mapping[str, str], hosts: Sequence[Host]) -> dict[str, Any]:
@@ -96,7 +97,9 @@ def prepare(job: PlaybookJob, settings: Settings) -> tuple[Workspace, str]:
     space = Workspace.of(job.run_id, settings)
     if not job.hosts:
         raise InventoryError(f"The run {job.run_id} names no host, so nothing was started.")
-    draft = space.artifacts.with_name(f".{space.artifacts.name}.part")
+    for sentence in permissions.problems(settings):
+        raise RecordError(f"{sentence} Nothing was started.")
+    draft = draft_of(space.artifacts)
     try:
         for folder in (settings.state_dir, space.private.parent, space.artifacts.parent):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -150,8 +153,9 @@ def _fill_private(job: PlaybookJob, settings: Settings, space: Workspace) -> str
     extra = extra_vars(job.action, job.parameters, job.hosts) | {"healing_run_id": job.run_id}
     write_text(private / "env" / "extravars", inventory.dump(extra))
     write_text(private / "ansible.cfg", _CONFIG)
+    secrets = inventory.secrets(job.hosts, settings)
     control, own = _control_dir(digest.keyed(text, settings.state_dir), settings)
-    Order(
+    order = Order(
         run_id=job.run_id,
         kind=job.kind,
         hosts=tuple(host.name for host in job.hosts),
@@ -164,8 +168,15 @@ def _fill_private(job: PlaybookJob, settings: Settings, space: Workspace) -> str
         control_dir=str(control),
         control_dir_private=own,
         environment=environment(job, settings, space, control),
-        secrets=inventory.secrets(job.hosts, settings),
-    ).write(private)
+        secrets=secrets,
+    )
+    try:
+        order.write(private)
+    except OSError:
+        # Nothing else knows of it.
+        if own:
+            control.rmdir()
+        raise
     return bound_digest(private / "project", role, job.action, job.parameters, job.hosts, settings)
 
 
@@ -225,6 +236,16 @@ def environment(job: PlaybookJob, settings: Settings, space: Workspace, control:
     }
 
 
+def draft_of(artifacts: Path) -> Path:
+    """Where a run's artifacts are made, to be put in place whole."""
+    return artifacts.with_name(f".{artifacts.name}.part")
+
+
+def control_prefix(state_dir: Path) -> str:
+    """How the names of control folders outside of this state directory begin: whose they are."""
+    return f"hb-{hashlib.sha256(os.fsencode(state_dir)).hexdigest()[:8]}-"
+
+
 def _control_dir(inventory_digest: str, settings: Settings) -> tuple[Path, bool]:
     """A short folder for ssh's sockets: kept connections save 0.2 s a run. One for each inventory.
 
@@ -235,4 +256,4 @@ def _control_dir(inventory_digest: str, settings: Settings) -> tuple[Path, bool]
         control.parent.mkdir(mode=0o700, exist_ok=True)
         control.mkdir(mode=0o700, exist_ok=True)
         return control, False
-    return Path(tempfile.mkdtemp(prefix="hb-")), True
+    return Path(tempfile.mkdtemp(prefix=control_prefix(settings.state_dir))), True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from orchestrator.collect import passes
 from orchestrator.collect.connection import Connections
@@ -13,21 +12,10 @@ from orchestrator.collect.login import Login
 from orchestrator.domain.hosts import Host
 from orchestrator.domain.ssh import parse_ssh_arguments
 from orchestrator.errors import HealingError, HostKeyMismatch
+from orchestrator.ports import Check
 
 #: Seconds. Beyond it ages are still right, as they are corrected, but the host's own logs mislead people.
 _CLOCK = 2.0
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Check:
-    """One line of `healer doctor`."""
-
-    name: str
-    #: None: it could not be told.
-    ok: bool | None
-    text: str
-    #: What to do; '' where all is well.
-    fix: str
 
 
 def examine(connections: Connections, host: Host) -> tuple[Check, ...]:

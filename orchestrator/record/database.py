@@ -156,7 +156,7 @@ def connect(url: str) -> Database:
     Raises ConfigError for a URL that is not SQLite, a file that is something else, and a store that a newer
     healing-bot wrote: before anything is touched.
     """
-    path = _path(url)
+    path = path_of(url)
     _refuse_foreign(path)
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -174,7 +174,8 @@ def connect(url: str) -> Database:
     return database
 
 
-def _path(url: str) -> Path:
+def path_of(url: str) -> Path:
+    """The file of a store's URL. Raises ConfigError for one that is not a SQLite file."""
     try:
         parsed = sa.make_url(url)
     except exc.ArgumentError as error:

@@ -69,12 +69,13 @@ class RunRecords(Records):
             )
         return status if stopped else None
 
-    def started(self, run_id: RunId, pid: int, pid_start: int, *, lease_seconds: float) -> None:
+    def started(self, run_id: RunId, pid: int, pid_start: int, *, lease_seconds: float) -> bool:
         """See ports.Store."""
         until = schema.database_now() + lease_seconds
         values = {"pid": pid, "pid_start": pid_start, "lease_until": until}
+        running = (RUN.c.id == run_id, RUN.c.status == RunStatus.RUNNING.value)
         with self._database.write() as connection:
-            connection.execute(RUN.update().where(RUN.c.id == run_id).values(**values))
+            return connection.execute(RUN.update().where(*running).values(**values)).rowcount == 1
 
     def finish(self, result: PlaybookResult, *, slot_shut: bool) -> Run:
         """See ports.Store. Raises RecordError for a run that was never claimed."""
@@ -161,6 +162,12 @@ class RunRecords(Records):
             query = query.where(RUN.c.kind.in_([kind.value for kind in kinds]))
         with self._database.read() as connection:
             return tuple(rows.run(row) for row in connection.execute(query).mappings())
+
+    def artifacts_due(self) -> dict[str, bool]:
+        """See ports.Store."""
+        query = sa.select(RUN.c.id, sa.and_(RUN.c.pid.is_not(None), RUN.c.ended.is_not(None)))
+        with self._database.read() as connection:
+            return {run_id: bool(due) for run_id, due in connection.execute(query)}
 
     def shut_runs(self) -> tuple[Run, ...]:
         """See ports.Store."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 
-from orchestrator.record.database import connect, utc_now
+from orchestrator.record.database import connect, path_of, utc_now
 from orchestrator.record.decisions import DecisionRecords
 from orchestrator.record.incidents import IncidentRecords
 from orchestrator.record.ledger import LedgerRecords
@@ -19,6 +20,15 @@ class SqlStore(IncidentRecords, DecisionRecords, RunRecords, LedgerRecords, Coun
     def close(self) -> None:
         """Give the connections back."""
         self._database.close()
+
+
+def lock_of(url: str) -> Path:
+    """The file whose lock the one worker on this store holds: beside the store's own. Raises ConfigError.
+
+    Links lead to the same file, so that two names of one store are one store.
+    """
+    store = path_of(url).resolve()
+    return store.with_name(f"{store.name}.lock")
 
 
 def open_store(url: str, *, clock: Callable[[], datetime] = utc_now) -> SqlStore:

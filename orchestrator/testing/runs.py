@@ -55,11 +55,14 @@ class MemoryRuns(MemoryIncidents):
             self.append("run.started", incident_id=job.incident_id, host=host, text=text)
         return None
 
-    def started(self, run_id: RunId, pid: int, pid_start: int, *, lease_seconds: float) -> None:
+    def started(self, run_id: RunId, pid: int, pid_start: int, *, lease_seconds: float) -> bool:
         with self._lock:
-            if run_id in self._runs:
-                until = time.time() + lease_seconds
-                self._runs[run_id] = replace(self._runs[run_id], pid=pid, pid_start=pid_start, lease_until=until)
+            run = self._runs.get(run_id)
+            if run is None or run.status is not RunStatus.RUNNING:
+                return False
+            until = time.time() + lease_seconds
+            self._runs[run_id] = replace(run, pid=pid, pid_start=pid_start, lease_until=until)
+            return True
 
     def renew(self, run_id: str, *, lease_seconds: float) -> bool:
         """What a supervisor does over record.lease: False where the run is not running."""
@@ -131,6 +134,10 @@ class MemoryRuns(MemoryIncidents):
             and (host is None or host in one.hosts)
             and (not kinds or one.kind in kinds)
         )[:limit]
+
+    def artifacts_due(self) -> dict[str, bool]:
+        with self._lock:
+            return {one.id: one.pid is not None and one.ended is not None for one in self._runs.values()}
 
     def shut_runs(self) -> tuple[Run, ...]:
         with self._lock:

@@ -578,6 +578,29 @@ def test_the_first_end_stands(store: Store) -> None:
     assert kinds(store) == ["run.started", "run.ended"]
 
 
+def test_artifacts_are_due_of_runs_whose_process_began_and_that_are_over(store: Store) -> None:
+    never, running, over = job("inc-1"), job("inc-2", "web2"), job("inc-3", "web3")
+    for run in (never, running, over):
+        store.claim(run, signatures=frozenset())
+    for run in (running, over):
+        store.started(run.run_id, 4711, 99, lease_seconds=60)
+    for run in (never, over):
+        store.finish(ended(run), slot_shut=False)
+
+    assert store.artifacts_due() == {never.run_id: False, running.run_id: False, over.run_id: True}
+
+
+def test_the_process_of_a_run_that_is_over_may_not_begin(store: Store) -> None:
+    """Whoever gave it up and cleared its folder away must not see it start after all."""
+    run = job("inc-1")
+    assert not store.started(run.run_id, 4711, 99, lease_seconds=60)
+    store.claim(run, signatures=frozenset())
+    over = store.finish(ended(run, RunStatus.REFUSED), slot_shut=False)
+
+    assert not store.started(run.run_id, 4711, 99, lease_seconds=60)
+    assert store.run(run.run_id) == over
+
+
 def test_an_end_needs_a_claim(store: Store) -> None:
     with pytest.raises(RecordError, match="inc-1-act"):
         store.finish(ended(job("inc-1")), slot_shut=False)

@@ -146,6 +146,8 @@ def test_without_anyone_waiting_a_killed_supervisor_still_ends_its_playbook(stag
     orphan.wait()
     os.kill(run.pid, signal.SIGKILL)
     until(lambda: stage.left(job) == set())
+    assert stage.executor.execute(job).status is RunStatus.UNKNOWN
+    assert not stage.private(job).exists()
 
 
 def test_a_run_outlives_its_orchestrator_and_is_adopted(stage: Stage) -> None:

@@ -171,7 +171,7 @@ def test_a_full_disk_stops_a_run_before_it_starts(stage: Stage) -> None:
     job, mark = quick(stage)
     stage.settings.artifacts_dir.mkdir(mode=0o700)
     where = str(stage.settings.artifacts_dir)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", where], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m,mode=0700", "tmpfs", where], check=True)
     try:
         with pytest.raises(RecordError, match="only 1024 KiB are free"):
             stage.executor.execute(job)

@@ -12,12 +12,13 @@ import pytest
 
 from lab.fleet import Lab
 from orchestrator.collect.connection import Connections
-from orchestrator.collect.doctor import Check, examine
+from orchestrator.collect.doctor import examine
 from orchestrator.collect.follow import SshCollector
 from orchestrator.collect.probe import SshProbe
 from orchestrator.domain.hosts import Connection, Host
 from orchestrator.domain.ids import Cursor, RunId
 from orchestrator.errors import HostAuthRefused, HostTimeout
+from orchestrator.ports import Check
 from orchestrator.settings import Settings
 from tests.support.collect_stage import entry, say, settings_in, token
 from tests.support.waiting import wait_for

@@ -134,6 +134,11 @@ class Stage:
         """Processes of the run that still live on this machine."""
         return processes.marked(Workspace.of(job.run_id, self.settings).marker)
 
+    def end_processes(self) -> None:
+        """Whatever still runs of any run: a test that failed may have stopped it in its middle."""
+        runs = self.settings.state_dir / "runs"
+        assert not processes.kill_all(lambda: {one.pid for one in processes.of_runs(runs)}, 5.0)
+
     def private(self, job: PlaybookJob) -> Path:
         """The run's private folder."""
         return Workspace.of(job.run_id, self.settings).private

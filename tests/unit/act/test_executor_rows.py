@@ -41,9 +41,9 @@ class Remembering(MemoryStore):
         self.signed = signatures
         return super().claim(job, signatures=signatures)
 
-    def started(self, run_id: RunId, pid: int, pid_start: int, *, lease_seconds: float) -> None:
+    def started(self, run_id: RunId, pid: int, pid_start: int, *, lease_seconds: float) -> bool:
         self._may_fail("started")
-        super().started(run_id, pid, pid_start, lease_seconds=lease_seconds)
+        return super().started(run_id, pid, pid_start, lease_seconds=lease_seconds)
 
     def finish(self, result: PlaybookResult, *, slot_shut: bool) -> Run:
         self._may_fail("finish")
@@ -61,6 +61,8 @@ class Remembering(MemoryStore):
 @pytest.fixture
 def stage(tmp_path: Path) -> Iterator[Stage]:
     made = Stage(tmp_path, environment())
+    # Rows are in memory here, so a process finds none in the file to renew the lease of.
+    made.settings = replace(made.settings, run_lease_seconds=600.0, run_renewal_seconds=200.0)
     yield made
     made.store.close()
 

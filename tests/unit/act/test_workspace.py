@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,10 +11,12 @@ from pathlib import Path
 import pytest
 
 from orchestrator.act import workspace
+from orchestrator.act.order import Order
 from orchestrator.act.workspace import Workspace
 from orchestrator.domain.hosts import HostPolicy
 from orchestrator.domain.runs import PlaybookJob
 from orchestrator.errors import CatalogError, InventoryError, RecordError
+from orchestrator.settings import Settings
 from tests.support.act_stage import Stage, environment, local_host
 
 
@@ -51,6 +54,7 @@ def test_both_folders_are_made_and_are_their_owner_s_alone(stage: Stage, job: Pl
     kept = {str(path.relative_to(space.artifacts)) for path in space.artifacts.rglob("*") if path.is_file()}
     assert kept >= {"playbook/act.yml", "roles/tidy/tasks/main.yml", "parameters.json", "hosts.json"}
     assert json.loads((space.artifacts / "parameters.json").read_text())["parameters"] == {"word": "{{ 7*7 }}"}
+    space.discard()
 
 
 def test_extra_vars_are_the_action_s_parameters_and_the_narrowest_policy() -> None:
@@ -120,11 +124,51 @@ def test_a_missing_playbook_is_refused(stage: Stage, job: PlaybookJob) -> None:
     assert not stage.artifacts(job).exists()
 
 
-def test_control_sockets_fit_even_below_a_deep_folder(stage: Stage, job: PlaybookJob, tmp_path: Path) -> None:
-    deep = replace(stage.settings, state_dir=tmp_path / ("d" * 90))
-    deep.state_dir.mkdir()
-    workspace.prepare(job, deep)
-    order = json.loads((deep.state_dir / "runs" / job.run_id / "job.json").read_text())
-    assert order["control_dir_private"]
-    assert len(order["control_dir"]) < 60
-    Path(order["control_dir"]).rmdir()
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The system's folder for temporary files."""
+    made = tmp_path / "t"
+    made.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(made))
+    return made
+
+
+@pytest.fixture
+def deep(stage: Stage, tmp_path: Path) -> Settings:
+    """A state directory whose path leaves no room for ssh's sockets."""
+    made = replace(stage.settings, state_dir=tmp_path / ("d" * 90))
+    made.state_dir.mkdir()
+    return made
+
+
+def test_control_sockets_fit_even_below_a_deep_folder(job: PlaybookJob, deep: Settings, temporary: Path) -> None:
+    space, _ = workspace.prepare(job, deep)
+
+    order = Order.read(space.private)
+    control = Path(order.control_dir)
+    assert order.control_dir_private
+    assert len(control.name) < 30
+    assert control.name.startswith(workspace.control_prefix(deep.state_dir)), "it says whose it is"
+    assert list(temporary.iterdir()) == [control]
+    space.discard()
+    assert list(temporary.iterdir()) == []
+
+
+@pytest.mark.parametrize("moment", ["its order", "its artifacts"])
+def test_a_run_that_can_t_be_prepared_leaves_no_control_folder(
+    job: PlaybookJob, deep: Settings, temporary: Path, moment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if moment == "its order":
+        monkeypatch.setattr(Order, "write", full)
+    else:
+        (deep.artifacts_dir / job.run_id).mkdir(parents=True)
+        (deep.artifacts_dir / job.run_id / "result.json").touch()
+
+    with pytest.raises(RecordError):
+        workspace.prepare(job, deep)
+
+    assert list(temporary.iterdir()) == []
+
+
+def full(*_: object) -> None:
+    raise OSError(28, "No space left on device")

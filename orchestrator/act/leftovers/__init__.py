@@ -1,0 +1,1 @@
+"""What a crash may leave on this machine: found, judged, and cleared where it is provably dead."""
