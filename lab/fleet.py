@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Network
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -114,6 +114,18 @@ class Lab:
         found = {one.host: one for one in self._podman.containers(self.name)}
         return [self._host(name, memory, found.get(name)) for name in memory.hosts]
 
+    def halt(self, host: str) -> None:
+        """Shut one host down in order, as a reboot begins; `boot` brings it back."""
+        self._known(host)
+        self._podman.run("stop", "--time", "10", self._container(host), timeout=60)
+
+    def boot(self, host: str) -> None:
+        """Start a host that was halted, with what is on its disk; returns once its sshd answers."""
+        memory = self._known(host)
+        with machine.lock(self._say):
+            found = {one.host: one for one in self._podman.containers(self.name)}
+            self._boot(replace(memory, hosts=(host,)), found, ensure_image(self._podman, self._say))
+
     def break_(self, fault: str, host: str) -> None:
         """Break a host; returns once the fault's error is in the host's journal."""
         script = find_fault(fault).text()
@@ -132,14 +144,18 @@ class Lab:
     def _in_host(
         self, host: str, command: list[str], *, timeout: float, stdin: str | None = None
     ) -> CompletedProcess[str]:
+        self._known(host)
+        entry = ["exec", *(["--interactive"] if stdin is not None else []), self._container(host)]
+        return self._podman.run(*entry, *command, timeout=timeout, check=False, stdin=stdin)
+
+    def _known(self, host: str) -> Memory:
         memory = self._files.recall()
         if memory is None:
             self._not_elsewhere()
             raise LabError(f"The lab {self.name!r} is down; bring it up with: healer lab up --name {self.name}")
         if host not in memory.hosts:
             raise LabError(f"There is no host {host!r} in the lab {self.name!r}: {', '.join(memory.hosts)}.")
-        entry = ["exec", *(["--interactive"] if stdin is not None else []), self._container(host)]
-        return self._podman.run(*entry, *command, timeout=timeout, check=False, stdin=stdin)
+        return memory
 
     def _not_elsewhere(self) -> None:
         folder = machine.registered().get(self.name)
