@@ -83,7 +83,7 @@ def connect(host: Host, settings: Settings) -> SshLink:
     except BaseException:
         _end(reached)
         raise
-    return SshLink(host, route[-1], reached)
+    return SshLink(host, route[-1], reached, settings.connect_timeout_seconds)
 
 
 @contextlib.contextmanager
@@ -281,8 +281,9 @@ def _end(reached: list[_Reached]) -> None:
 class SshLink:
     """One host's connection; see Link."""
 
-    def __init__(self, host: Host, hop: Hop, reached: list[_Reached]) -> None:
-        self._host, self._hop, self._reached = host, hop, reached
+    def __init__(self, host: Host, hop: Hop, reached: list[_Reached], patience: float) -> None:
+        """`patience`: seconds in which a living host opens a channel and takes a script."""
+        self._host, self._hop, self._reached, self._patience = host, hop, reached, patience
         self._transport = reached[-1].transport
 
     @property
@@ -297,13 +298,13 @@ class SshLink:
 
     def open(self, script: str, *, root: bool = False) -> Stream:
         """See Link."""
-        return SshStream(self._start(script, root=root, timeout=30.0), self._translated)
+        return SshStream(self._start(script, root=root), self._translated)
 
-    def _start(self, script: str, *, root: bool, timeout: float) -> paramiko.Channel:
-        with self._translated():
-            channel = self._transport.open_session(timeout=timeout)
+    def _start(self, script: str, *, root: bool) -> paramiko.Channel:
+        with self._asking():
+            channel = self._transport.open_session(timeout=self._patience)
             try:
-                channel.settimeout(timeout)
+                channel.settimeout(self._patience)
                 channel.exec_command(shell(root=root))
                 channel.sendall(script_bytes(script))
             except BaseException:
@@ -314,9 +315,9 @@ class SshLink:
     def run(self, script: str, *, root: bool = False, timeout: float = 30.0) -> Answer:
         """See Link."""
         deadline = time.monotonic() + timeout
-        channel = self._start(script, root=root, timeout=timeout)
+        channel = self._start(script, root=root)
         try:
-            with self._translated():
+            with self._asking():
                 channel.shutdown_write()
                 out = self._drain(channel, channel.recv, deadline)
                 err = self._drain(channel, channel.recv_stderr, deadline)
@@ -345,6 +346,16 @@ class SshLink:
     def close(self) -> None:
         """End the connection, its hops and its proxy."""
         _end(self._reached)
+
+    @contextlib.contextmanager
+    def _asking(self) -> Iterator[None]:
+        """Around a question. A host may hang with its connections open: whoever asks next must find out by a new one."""
+        try:
+            with self._translated():
+                yield
+        except HostTimeout:
+            self.close()
+            raise
 
     def _translated(self) -> contextlib.AbstractContextManager[None]:
         return _translated(self._host, self._hop)
