@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from orchestrator.act.complaints import plain
 from orchestrator.domain.runs import RunKind, RunStatus
 from orchestrator.domain.speech import printable
 
@@ -145,8 +146,9 @@ def _processed(hosts: Sequence[str], stats: Mapping[str, Any]) -> str:
 
 def _failure(event: Event) -> _Failure:
     data, result = _data(event), _result(event)
-    said = result.get("msg") or result.get("censored") or result.get("stderr") or "no message"
-    return _Failure(str(data.get("host", "")), str(data.get("task", "")), " ".join(str(said).split()))
+    said = str(result.get("msg") or result.get("censored") or result.get("stderr") or "no message")
+    host = str(data.get("host", ""))
+    return _Failure(host, str(data.get("task", "")), plain(said, host, str(result.get("module_stderr", ""))))
 
 
 def _changed(events: Sequence[Event]) -> bool:
