@@ -309,13 +309,16 @@ class Healing(Steps):
         result = self._run(incident_id, RunKind.VERIFY)
         following = judgement.after_verify(action, act.status if act else RunStatus.UNKNOWN, result)
         if following is not Next.HOLD:
-            said = f"{act.action if act else 'act'}: {act.status if act else 'unknown'}; verify: {result.status}"
-            self._note(incident_id, f"not healed: {said}. {result.reason or (act.reason if act else '')}".strip())
+            self._note(incident_id, self._why_not_healed(incident_id))
         return following
+
+    def _why_not_healed(self, incident_id: str) -> str:
+        act, verify = (self._store.run(ids.run_id(IncidentId(incident_id), kind)) for kind in (RunKind.ACT, RunKind.VERIFY))
+        return judgement.why_not_healed(act, verify) if act else "the action has no record; look at the host"
 
     def _after_verify(self, incident_id: str, following: str, cursor: str) -> float | None:
         if following != Next.HOLD:
-            self.escalate(incident_id, "the action did not heal it; it was not repeated")
+            self.escalate(incident_id, self._why_not_healed(incident_id))
             return None
         seconds = judgement.hold_seconds(
             self._action(incident_id),

@@ -18,7 +18,7 @@ from orchestrator.domain.actions import ESCALATE, Action, Decision, ParameterSou
 from orchestrator.domain.hosts import Host
 from orchestrator.domain.ids import IncidentId
 from orchestrator.domain.incidents import UNDER_WAY, Incident, IncidentState, Origin
-from orchestrator.domain.runs import PlaybookJob, PlaybookResult, RunKind, RunStatus
+from orchestrator.domain.runs import PlaybookJob, PlaybookResult, Run, RunKind, RunStatus
 from orchestrator.domain.verdicts import Facts, Verdict
 from orchestrator.errors import HealingError, Interrupted, RecordError, StoreUnavailable, TemporaryError
 from orchestrator.guard.judge import judge
@@ -32,6 +32,8 @@ from orchestrator.settings import Settings
 ATTEMPT_WINDOW = timedelta(hours=24)
 #: Seconds between tries of a step that failed for a passing reason (a host that reboots, a model that is busy).
 PASSING = (1.0, 5.0, 15.0)
+#: The same after the act, so that a host that reboots in the middle of it is still looked at: some minutes.
+AFTER_ACT = (1.0, 5.0, 15.0, 30.0, 30.0, 30.0)
 #: Seconds between tries while the store can't be written: nothing acts that can't be recorded, and nothing is lost.
 STORE_PAUSE = 2.0
 #: Seconds between tries, and how many, while an earlier run may still be at work on the host.
@@ -79,7 +81,7 @@ class Steps:
 
         Raises Interrupted, and nothing else, so that no outcome is recorded of a worker that ends.
         """
-        passing = iter(PASSING)
+        tries = 0
         while True:
             try:
                 return function(incident_id, *rest)
@@ -87,7 +89,8 @@ class Steps:
                 self._rooms.alarm.failed(str(error))
                 pause: float | None = STORE_PAUSE
             except TemporaryError as error:
-                pause, sentence = next(passing, None), str(error)
+                pause, sentence = next(iter(self._patience(incident_id)[tries:]), None), str(error)
+                tries += 1
             except HealingError as error:
                 pause, sentence = None, str(error)
             except Exception as error:  # a bug must not leave an incident stuck: tell a person
@@ -98,8 +101,25 @@ class Steps:
                 function, rest = self._give_up, (sentence,)
 
     def _give_up(self, incident_id: str, sentence: str) -> bool:
-        self.escalate(incident_id, sentence)
+        act = self._act_run(incident_id)
+        if act is None:
+            self.escalate(incident_id, f"{sentence} Nothing was done.")
+        else:
+            self.escalate(
+                incident_id,
+                f"{act.action} ended as {act.status}, and whether it helped can't be told: {sentence} It was not repeated.",
+            )
         return False
+
+    def _patience(self, incident_id: str) -> tuple[float, ...]:
+        """Seconds between the tries of a step that fails for a passing reason."""
+        try:
+            return PASSING if self._act_run(incident_id) is None else AFTER_ACT
+        except (StoreUnavailable, RecordError):
+            return AFTER_ACT
+
+    def _act_run(self, incident_id: str) -> Run | None:
+        return self._store.run(ids.run_id(IncidentId(incident_id), RunKind.ACT))
 
     def _pause(self, seconds: float) -> None:
         if self._rooms.wait(seconds):

@@ -15,10 +15,16 @@ from orchestrator.domain.hosts import HostPolicy
 from orchestrator.domain.ids import Signature
 from orchestrator.domain.incidents import Signal
 from orchestrator.domain.records import LogRecord
-from orchestrator.domain.runs import PlaybookResult, RunStatus
+from orchestrator.domain.runs import PlaybookResult, Run, RunStatus
 
 #: Seconds. A rare error is not waited for longer than this before a healing counts.
 LONGEST_HOLD = 3600.0
+
+
+#: Ends of an act after which a verify that passes counts, however far the act came. A cancel was a person's wish.
+TAKEN_AS_IT_IS = frozenset(
+    {RunStatus.SUCCEEDED, RunStatus.FAILED, RunStatus.TIMED_OUT, RunStatus.UNREACHABLE, RunStatus.UNKNOWN}
+)
 
 
 class Check(StrEnum):
@@ -53,11 +59,30 @@ def after_act(result: PlaybookResult) -> Next:
 def after_verify(action: Action, act: RunStatus, verify: PlaybookResult) -> Next:
     """Held only when act and verify both succeeded (or a cut act turned out well); else undone where it can be."""
     well = verify.status is RunStatus.SUCCEEDED
-    if well and act in (RunStatus.SUCCEEDED, RunStatus.UNKNOWN, RunStatus.TIMED_OUT, RunStatus.FAILED):
+    if well and act in TAKEN_AS_IT_IS:
         return Next.HOLD
     if verify.status is RunStatus.BUSY:
         return Next.ESCALATE
     return Next.ROLLBACK if action.reversible else Next.ESCALATE
+
+
+def why_not_healed(act: Run, verify: Run | None) -> str:
+    """What a person is told after a verify that did not lead to a hold; None: it could not begin."""
+    did = f"{act.action} ended as {act.status}{_because(act)}"
+    if verify is None:
+        return f"{did}, and whether it helped can't be told: its host was still held by it. It was not repeated."
+    if verify.status is RunStatus.SUCCEEDED:
+        return f"{did}, so it is not called healed, though verify finds it well."
+    if verify.status is RunStatus.SICK:
+        return f"{did} and did not heal it: {verify.reason.rstrip('.')}. It was not repeated."
+    return (
+        f"{did}, and whether it helped can't be told: verify ended as {verify.status}{_because(verify)}. "
+        "It was not repeated."
+    )
+
+
+def _because(run: Run) -> str:
+    return f" ({run.reason.rstrip('.')})" if run.reason else ""
 
 
 def hold_seconds(action: Action, policy: HostPolicy, records: Sequence[LogRecord]) -> float:
