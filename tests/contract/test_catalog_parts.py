@@ -20,7 +20,9 @@ ROOT = Path(__file__).resolve().parents[2]
 ACTIONS = catalog.load(ROOT / "playbooks", ROOT / "roles").actions
 #: Modules that only look or judge: all that a verify may use.
 LOOKING = {"command", "fail", "assert", "stat", "import_tasks"}
-KEYWORDS = {"name", "register", "when", "vars", "changed_when", "check_mode", "no_log", "loop", "block", "rescue"}
+KEYWORDS = {
+    *("name", "register", "when", "vars", "changed_when", "check_mode", "no_log", "loop", "block", "rescue", "environment")
+}
 
 each_action = pytest.mark.parametrize("action", ACTIONS.values(), ids=list(ACTIONS))
 
@@ -96,6 +98,14 @@ def test_probes_run_in_check_mode_and_change_nothing(action: Action) -> None:
         for task in tasks(action.role, entry):
             if task.get("changed_when") is False:
                 assert task.get("check_mode") is False, task
+
+
+@each_action
+def test_no_task_hides_its_run_from_the_probe(action: Action) -> None:
+    """What a task says of the environment wins over the play's HEALING_RUN."""
+    found = [task.get("environment", {}) for entry in entries(action) for task in tasks(action.role, entry)]
+
+    assert all(set(environment) <= {"TMP"} for environment in found)
 
 
 @each_action
