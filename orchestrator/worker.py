@@ -11,6 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 
 from orchestrator.detect.severity import severity
@@ -33,6 +34,8 @@ log = logging.getLogger("healing.worker")
 SWEEP = 1.0
 #: Seconds between rounds of what asks hosts or Ansible: shut slots, the inventory's files, workflows that are gone.
 ROUND = 5.0
+#: Hosts of shut slots that are asked at the same time.
+ASKED_AT_ONCE = 8
 #: Seconds by which the clock must have been set between two sweeps to count: it is slewed by less.
 CLOCK_SET = 1.0
 #: Seconds without a sweep after which this worker hangs: a stalled store keeps one for BUSY_MS and TURN_SECONDS.
@@ -300,8 +303,9 @@ class Worker:
         """Open slots of runs that are over, read a changed inventory, tell of incidents whose workflow is gone."""
         if self._draining.is_set():
             return
-        for run in self._rooms.store.shut_runs():
-            self._settle(run.id)
+        # At once: a host that is away takes long not to answer, and must not keep the slots of others shut.
+        with ThreadPoolExecutor(ASKED_AT_ONCE, "settle") as pool:
+            list(pool.map(self._settle, [run.id for run in self._rooms.store.shut_runs()]))
         self._rounds += 1
         if self._rounds % ROUNDS_TO_LOST == 0:
             self._find_lost()

@@ -37,6 +37,8 @@ GRACE, ASKED, KILLED = 30.0, 10.0, 5.0
 START_SECONDS = 15.0
 #: Seconds after which a cut run's host is asked once more, right away, whether it is still at work.
 SETTLE_PAUSES = (1.0, 1.0)
+#: Seconds: a host that took longer not to answer is away, and is asked later.
+AWAY = 2.0
 #: Seconds between two later questions: a host that is down takes as long as a connection attempt.
 SETTLE_AGAIN = 15.0
 #: Seconds between two tries to write a run's end.
@@ -334,7 +336,8 @@ class RunnerExecutor:
             self._shut[run.id] = job.hosts
             for pause in (0.0, *SETTLE_PAUSES):
                 time.sleep(pause)
-                if self._open(run):
+                asked = time.monotonic()
+                if self._open(run) or time.monotonic() - asked > AWAY:
                     break
         return _as_recorded(ended, run)
 
