@@ -27,6 +27,7 @@ from orchestrator.notify.alarm import StoreAlarm
 from orchestrator.notify.notifier import Notifier
 from orchestrator.ports import Chooser, Engine, Executor, Fleet, Probe, Store
 from orchestrator.settings import Settings
+from orchestrator.verify.judgement import cannot_tell
 
 #: Attempts count over a rolling day.
 ATTEMPT_WINDOW = timedelta(hours=24)
@@ -102,13 +103,7 @@ class Steps:
 
     def _give_up(self, incident_id: str, sentence: str) -> bool:
         act = self._act_run(incident_id)
-        if act is None:
-            self.escalate(incident_id, f"{sentence} Nothing was done.")
-        else:
-            self.escalate(
-                incident_id,
-                f"{act.action} ended as {act.status}, and whether it helped can't be told: {sentence} It was not repeated.",
-            )
+        self.escalate(incident_id, f"nothing was done: {sentence}" if act is None else cannot_tell(act, sentence))
         return False
 
     def _patience(self, incident_id: str) -> tuple[float, ...]:

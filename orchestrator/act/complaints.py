@@ -9,17 +9,17 @@ TABLE: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), sentence)
     for pattern, sentence in (
         (
-            r"remote host identification has changed",
+            r"via ssh: .*remote host identification has changed",
             "{host} shows another host key than known_hosts has. Somebody may be in between, or it was set up anew. "
             "Compare on the host, then: healer trust {host} --replace",
         ),
         (
-            r"host key verification failed",
+            r"via ssh: .*host key verification failed",
             "{host} shows a host key that known_hosts does not have (Host key verification failed). Compare it on the "
             "host, then: healer trust {host}",
         ),
         (
-            r"missing sudo password|sudo: a password is required|is not in the sudoers file|is not allowed to execute",
+            r"missing sudo password|^sudo: a password is required",
             "sudo on {host} asks for a password ({said}), so nothing can be done as root there. Put its NOPASSWD rule "
             "back with visudo, or set ansible_become_password",
         ),
@@ -28,15 +28,18 @@ TABLE: tuple[tuple[re.Pattern[str], str], ...] = tuple(
             "{host} has no Python at {path}. Install it there, or set ansible_python_interpreter",
         ),
         (
-            r"no usable temporary directory found|no space left on device|disk quota exceeded",
+            r"no usable temporary directory found|^OSError: \[Errno (?:28|122)\]|failed to create temporary directory",
             "{host} has no room for Ansible's temporary files ({said}). Make room in /tmp or /var/tmp there",
         ),
-        (r"permission denied \(publickey", "{host} refused our login ({said})"),
+        (r"via ssh: .*permission denied \(", "{host} refused our login ({said})"),
         (
-            r"data could not be sent to remote host|shared connection to \S{1,200} closed|broken pipe"
-            r"|timeout, server \S{1,200} not responding|connection (?:reset|closed|timed out|refused)"
-            r"|no route to host|network is unreachable|timed out during banner exchange",
-            "the SSH connection to {host} broke, or none was to be had ({said})",
+            r"data could not be sent to remote host"
+            r"|via ssh: .*(?:shared connection to|broken pipe|not responding|connection reset)",
+            "the SSH connection to {host} broke",
+        ),
+        (
+            r"via ssh: .*(?:connection (?:closed|timed out|refused)|no route to host|network is unreachable)",
+            "{host} takes no SSH connection ({said})",
         ),
     )
 )
@@ -47,10 +50,13 @@ _SAID = 160
 def plain(said: str, host: str, stderr: str = "") -> str:
     """One sentence for what failed on `host`; `said` itself where it is none of the known complaints.
 
-    `stderr` is what the module wrote there: where it gave no answer, its last line says why.
+    `stderr` is what was written there: a module that gave no answer ends with why, a command begins with it.
     """
-    if "deserialization failed" in said and stderr.strip():
-        said = stderr.strip().splitlines()[-1]
+    lines = stderr.strip().splitlines()
+    if lines and "deserialization failed" in said:
+        said = lines[-1]
+    elif lines and said == "non-zero return code":
+        said = lines[0]
     said = " ".join(said.split())
     for pattern, sentence in TABLE:
         found = pattern.search(said)

@@ -148,7 +148,11 @@ def _failure(event: Event) -> _Failure:
     data, result = _data(event), _result(event)
     said = str(result.get("msg") or result.get("censored") or result.get("stderr") or "no message")
     host = str(data.get("host", ""))
-    return _Failure(host, str(data.get("task", "")), plain(said, host, str(result.get("module_stderr", ""))))
+    return _Failure(
+        host,
+        str(data.get("task", "")),
+        plain(said, host, str(result.get("module_stderr") or result.get("stderr") or "")),
+    )
 
 
 def _changed(events: Sequence[Event]) -> bool:

@@ -349,7 +349,7 @@ class SshLink:
 
     @contextlib.contextmanager
     def _asking(self) -> Iterator[None]:
-        """Around a question. A host may hang with its connections open: whoever asks next must find out by a new one."""
+        """Around a question. A host may hang with its connections open: who asks next must find out by a new one."""
         try:
             with self._translated():
                 yield

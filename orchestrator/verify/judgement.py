@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from enum import StrEnum
 
 from orchestrator.domain.actions import Action
@@ -68,17 +69,29 @@ def after_verify(action: Action, act: RunStatus, verify: PlaybookResult) -> Next
 
 def why_not_healed(act: Run, verify: Run | None) -> str:
     """What a person is told after a verify that did not lead to a hold; None: it could not begin."""
-    did = f"{act.action} ended as {act.status}{_because(act)}"
     if verify is None:
-        return f"{did}, and whether it helped can't be told: its host was still held by it. It was not repeated."
+        return cannot_tell(act, "it still held the host's slot")
     if verify.status is RunStatus.SUCCEEDED:
-        return f"{did}, so it is not called healed, though verify finds it well."
+        return f"{_ended(act)}, so it is not called healed, though verify finds it well"
     if verify.status is RunStatus.SICK:
-        return f"{did} and did not heal it: {verify.reason.rstrip('.')}. It was not repeated."
-    return (
-        f"{did}, and whether it helped can't be told: verify ended as {verify.status}{_because(verify)}. "
-        "It was not repeated."
-    )
+        return f"{_ended(act)} and did not heal it: {verify.reason}; it was not repeated"
+    # Sudo that is gone, say, fails both in the same words: once is enough.
+    same = _complaint(act) == _complaint(verify)
+    return cannot_tell(replace(act, reason="") if same else act, f"verify ended as {verify.status}{_because(verify)}")
+
+
+def cannot_tell(act: Run, why: str) -> str:
+    """What a person is told where nobody could look whether an act helped. Ends with `why`, which may be a command."""
+    return f"{_ended(act)}; it was not repeated, and whether it helped can't be told: {why}"
+
+
+def _ended(act: Run) -> str:
+    return f"{act.action} ended as {act.status}{_because(act)}"
+
+
+def _complaint(run: Run) -> str:
+    """Its reason without the task that it begins with."""
+    return run.reason.partition(": ")[2] if run.reason.startswith("task ") else run.reason
 
 
 def _because(run: Run) -> str:

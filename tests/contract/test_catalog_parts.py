@@ -21,7 +21,19 @@ ACTIONS = catalog.load(ROOT / "playbooks", ROOT / "roles").actions
 #: Modules that only look or judge: all that a verify may use.
 LOOKING = {"command", "fail", "assert", "stat", "import_tasks"}
 KEYWORDS = {
-    *("name", "register", "when", "vars", "changed_when", "check_mode", "no_log", "loop", "block", "rescue", "environment")
+    *(
+        "name",
+        "register",
+        "when",
+        "vars",
+        "changed_when",
+        "check_mode",
+        "no_log",
+        "loop",
+        "block",
+        "rescue",
+        "environment",
+    )
 }
 
 each_action = pytest.mark.parametrize("action", ACTIONS.values(), ids=list(ACTIONS))
