@@ -22,7 +22,7 @@ from orchestrator.domain.verdicts import Answer, Facts, UnitFacts
 from orchestrator.errors import BadReply, HostUnreachable, Interrupted, RecordError, StoreUnavailable
 from orchestrator.healing import GATHER, Healing
 from orchestrator.notify.alarm import StoreAlarm
-from orchestrator.steps import BUSY_PAUSE, PASSING, STORE_PAUSE, Rooms
+from orchestrator.steps import AFTER_ACT, BUSY_PAUSE, PASSING, STORE_PAUSE, Rooms
 from orchestrator.testing import FakeChooser, FakeExecutor, FakeFleet, FakeProbe, InlineEngine, MemoryStore
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -224,6 +224,7 @@ def test_the_act_is_bound_to_a_digest() -> None:
         ({"act": RunStatus.REFUSED}, IncidentState.ESCALATED, ["check", "act"]),
         ({"act": RunStatus.BUSY}, IncidentState.ESCALATED, ["check", "act"]),
         ({"act": RunStatus.UNKNOWN}, IncidentState.HEALED, ["check", "act", "verify"]),
+        ({"act": RunStatus.UNREACHABLE}, IncidentState.HEALED, ["check", "act", "verify"]),
         ({"act": RunStatus.CANCELED}, IncidentState.ESCALATED, ["check", "act", "verify"]),
         ({"verify": RunStatus.SICK}, IncidentState.ESCALATED, ["check", "act", "verify"]),
         ({"verify": RunStatus.FAILED}, IncidentState.ESCALATED, ["check", "act", "verify"]),
@@ -295,6 +296,7 @@ def test_a_host_that_cant_be_inspected_is_not_touched() -> None:
     one.plan()
 
     assert one.state is IncidentState.ESCALATED
+    assert one.reason == "nothing was done: web1 does not answer."
     assert one.kinds == []
 
 
@@ -538,8 +540,37 @@ def test_without_a_position_in_the_journal_nothing_is_called_healed(monkeypatch:
     one.plan()
 
     assert one.state is IncidentState.ESCALATED
-    assert "web1 is away" in one.reason
+    assert one.reason == (
+        "restart_service ended as succeeded; it was not repeated, and whether it helped can't be told: web1 is away"
+    )
     assert one.kinds == ["check", "act"]
+
+
+def test_a_host_that_reboots_in_the_middle_of_an_act_is_looked_at_once_it_is_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    one = house(endings={"act": RunStatus.UNREACHABLE})
+    away = [HostUnreachable("web1 reboots")] * len(AFTER_ACT)
+    monkeypatch.setattr(one.probe, "position", Failing(one.probe.position, *away))
+
+    one.plan()
+
+    assert one.state is IncidentState.HEALED
+    assert [seconds for seconds in one.waits if seconds] == [GATHER, SETTLE, *AFTER_ACT]
+
+
+def test_a_store_that_stalls_while_a_host_is_away_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = house()
+    monkeypatch.setattr(one.probe, "position", Failing(one.probe.position, HostUnreachable("web1 is away")))
+    position = one.healing._position
+
+    def stalls_then(incident_id: str) -> str:
+        monkeypatch.setattr(one.store, "run", Failing(one.store.run, StoreUnavailable("locked")))
+        return position(incident_id)
+
+    monkeypatch.setattr(one.healing, "_position", stalls_then)
+
+    assert one.plan().state is IncidentState.HEALED
 
 
 def another(one: House, *, unit: str = "nginx-worker.service", message: str = "worker: FATAL: gone") -> House:

@@ -8,10 +8,10 @@ import pytest
 
 from orchestrator.domain.actions import Action, Risk
 from orchestrator.domain.hosts import HostPolicy
-from orchestrator.domain.ids import RunId, Signature
+from orchestrator.domain.ids import IncidentId, RunId, Signature
 from orchestrator.domain.incidents import Signal, Subject, SubjectKind
 from orchestrator.domain.records import LogRecord, Severity
-from orchestrator.domain.runs import PlaybookResult, RunStatus
+from orchestrator.domain.runs import PlaybookResult, Run, RunKind, RunStatus
 from orchestrator.verify import judgement
 from orchestrator.verify.judgement import Check, Next
 
@@ -78,7 +78,8 @@ def test_a_verify_that_does_not_pass_never_holds(verify: RunStatus) -> None:
 def test_a_cut_act_that_turned_out_well_is_held_and_a_canceled_one_is_not() -> None:
     well = result(RunStatus.SUCCEEDED)
 
-    assert judgement.after_verify(action(), RunStatus.UNKNOWN, well) is Next.HOLD
+    for cut in (RunStatus.UNKNOWN, RunStatus.UNREACHABLE, RunStatus.TIMED_OUT, RunStatus.FAILED):
+        assert judgement.after_verify(action(), cut, well) is Next.HOLD
     assert judgement.after_verify(action(), RunStatus.CANCELED, well) is Next.ESCALATE
 
 
@@ -118,3 +119,58 @@ def test_only_a_signature_of_the_incident_is_a_relapse() -> None:
     assert judgement.relapse([], mine) is None
     assert judgement.relapse([signal("other")], mine) is None
     assert judgement.relapse([signal("other"), signal("mine")], mine) is not None
+
+
+def run(kind: RunKind, status: RunStatus, reason: str = "") -> Run:
+    return Run(
+        id=RunId(kind),
+        incident_id=IncidentId("inc"),
+        kind=kind,
+        action="restart_service",
+        parameters={},
+        hosts=("web1",),
+        status=status,
+        started=NOON,
+        reason=reason,
+    )
+
+
+@pytest.mark.parametrize(
+    ("act", "verify", "told"),
+    [
+        (
+            (RunStatus.SUCCEEDED, ""),
+            (RunStatus.SICK, "nginx.service is failed"),
+            "restart_service ended as succeeded and did not heal it: nginx.service is failed; it was not repeated",
+        ),
+        (
+            (RunStatus.UNREACHABLE, "task Restart it: the SSH connection to web1 broke"),
+            (RunStatus.SICK, "nginx.service is failed"),
+            "restart_service ended as unreachable (task Restart it: the SSH connection to web1 broke) and did not heal "
+            "it: nginx.service is failed; it was not repeated",
+        ),
+        (
+            (RunStatus.FAILED, "task Restart it: no sudo."),
+            (RunStatus.FAILED, "task Watch: no sudo."),
+            "restart_service ended as failed; it was not repeated, and whether it helped can't be told: verify ended "
+            "as failed (task Watch: no sudo)",
+        ),
+        (
+            (RunStatus.TIMED_OUT, "late"),
+            None,
+            "restart_service ended as timed_out (late); it was not repeated, and whether it helped can't be told: it "
+            "still held the host's slot",
+        ),
+        (
+            (RunStatus.CANCELED, ""),
+            (RunStatus.SUCCEEDED, ""),
+            "restart_service ended as canceled, so it is not called healed, though verify finds it well",
+        ),
+    ],
+)
+def test_a_person_is_told_what_is_known_and_what_is_not(
+    act: tuple[RunStatus, str], verify: tuple[RunStatus, str] | None, told: str
+) -> None:
+    looked = run(RunKind.VERIFY, *verify) if verify else None
+
+    assert judgement.why_not_healed(run(RunKind.ACT, *act), looked) == told
