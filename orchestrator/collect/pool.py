@@ -9,7 +9,7 @@ from collections.abc import Callable
 from orchestrator.collect.link import Link
 from orchestrator.collect.login import Login, learn
 from orchestrator.domain.hosts import Host
-from orchestrator.errors import HostUnreachable
+from orchestrator.errors import HealingError, HostUnreachable
 from orchestrator.settings import Settings
 
 #: Seconds for which what was learned of a login counts; clocks drift, and groups and sudo rules change.
@@ -26,6 +26,8 @@ class Pool:
         self._locks: dict[str, threading.Lock] = {}
         self._links: dict[str, Link] = {}
         self._logins: dict[str, tuple[Link, Login, float]] = {}
+        #: The last attempt that failed, and when it had.
+        self._failed: dict[str, tuple[Host, float, HealingError]] = {}
         self._closed = False
 
     def get(self, host: Host) -> Link:
@@ -35,6 +37,7 @@ class Pool:
         """
         with self._guard:
             lock = self._locks.setdefault(host.name, threading.Lock())
+        asked = time.monotonic()
         with lock:
             link = self._links.get(host.name)
             # The connection variables and the files: both are what a link was made for.
@@ -44,11 +47,22 @@ class Pool:
                 link.close()
             if self._closed:
                 raise HostUnreachable(f"{host.name}: healing-bot is shutting down.")
-            link = self._links[host.name] = self._connect(host, self.settings)
+            failed = self._failed.get(host.name)
+            if failed is not None and failed[0] == host and failed[1] > asked:
+                # While we waited for our turn: a host that hangs takes its time, and would say the same again.
+                raise type(failed[2])(*failed[2].args)
+            link = self._links[host.name] = self._dial(host)
             if self._closed:
                 # Meanwhile; `close` may have passed this host by.
                 link.close()
             return link
+
+    def _dial(self, host: Host) -> Link:
+        try:
+            return self._connect(host, self.settings)
+        except HealingError as error:
+            self._failed[host.name] = (host, time.monotonic(), error)
+            raise
 
     def ask(self, host: Host, *, fresh: bool = False) -> tuple[Link, Login]:
         """The connection, and what the host says of our login, at most five minutes old. Raises as `get`."""

@@ -17,8 +17,10 @@ from orchestrator.collect import connection
 from orchestrator.collect.connection import Connections
 from orchestrator.collect.follow import SshCollector
 from orchestrator.collect.journal import BY_FIELD, BY_TEXT, cursor_of
+from orchestrator.collect.probe import SshProbe
 from orchestrator.domain.hosts import Connection, Host, LogFile
 from orchestrator.domain.ids import Cursor
+from orchestrator.errors import HostTimeout
 from orchestrator.settings import Settings
 from tests.support.collect_stage import Heard, entry, following, say, settings_in, states, token
 from tests.support.waiting import wait_for
@@ -253,6 +255,37 @@ def test_a_host_that_drops_off_the_network_is_noticed_and_read_on_when_it_is_bac
         wait_for(lambda: heard.of(word), "what was missed")
 
     assert len(heard.of(word)) == 1
+
+
+def test_a_host_that_hangs_with_its_connection_open_is_told_by_the_first_question_and_harms_no_other(
+    lab: Lab, settings: Settings, heard: Heard
+) -> None:
+    """Its kernel acknowledges all that we send, so neither a keepalive nor a broken connection tells."""
+    during, quick = token(), replace(settings, connect_timeout_seconds=2.0)
+    hosts = [entry(lab, "web2"), entry(lab, "web3")]
+    connections = Connections(quick)
+    collector = SshCollector(quick, connections)
+    probe = SshProbe(connections)
+    collector.start(hosts, heard, heard.cursor)
+    try:
+        wait_for(lambda: set(states(collector).values()) == {"connected"}, "both are followed")
+        lab.execute("web2", "pkill -STOP -x sshd")
+        try:
+            with pytest.raises(HostTimeout, match=r"web2 .* did not answer in time"):
+                probe.inspect(hosts[0], ["nginx.service"], [])
+            wait_for(lambda: states(collector)["web2"] == "down", "web2 is told as down")
+            with pytest.raises(HostTimeout, match="web2"):
+                probe.inspect(hosts[0], ["nginx.service"], [])
+            lab.execute("web2", f"logger -p daemon.err {during}")
+            say(lab, "web3", f"ERROR {during}")
+            wait_for(lambda: [one for one in heard.of(during) if one.host == "web3"], "web3 is read all the same")
+        finally:
+            lab.execute("web2", "pkill -CONT -x sshd")
+        wait_for(lambda: [one for one in heard.of(during) if one.host == "web2"], "what was missed")
+        assert probe.inspect(hosts[0], ["nginx.service"], []).units
+    finally:
+        collector.stop()
+        connections.close()
 
 
 def test_the_controller_itself_is_followed_without_ssh(settings: Settings, heard: Heard, tmp_path: Path) -> None:

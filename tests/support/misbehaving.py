@@ -24,7 +24,7 @@ from tests.support.waiting import wait_for
 log = logging.getLogger(__name__)
 
 #: Seconds. Bounds every wait; nothing asserts how fast a thing was.
-PATIENCE = 240.0
+PATIENCE = 400.0
 
 #: Between preflight and change: as long as the host's file stands, the act is in its middle.
 _MIDDLE = """

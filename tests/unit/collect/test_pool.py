@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 from orchestrator import settings as settings_module
+from orchestrator.collect import pool as pool_module
 from orchestrator.collect.link import Link
 from orchestrator.collect.pool import Pool
 from orchestrator.domain.hosts import Host
-from orchestrator.errors import HostUnreachable
+from orchestrator.errors import HostTimeout, HostUnreachable
 from orchestrator.settings import Settings
 from tests.support.scripted_link import HOST, ScriptedLink, host_with
 
@@ -77,6 +81,38 @@ def test_a_connection_that_fails_is_tried_again_next_time(pool: Pool, dialler: D
     dialler.meanwhile = lambda: None
 
     assert pool.get(HOST) is dialler.made[1]
+
+
+def test_who_waited_for_an_attempt_that_failed_is_told_so_at_once(
+    pool: Pool, dialler: Dialler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A host that hangs takes ten seconds to say nothing, and several ask at once."""
+    asking, told = threading.Event(), list[str]()
+
+    def ask() -> None:
+        with pytest.raises(HostTimeout) as caught:
+            pool.get(HOST)
+        told.append(str(caught.value))
+
+    second = threading.Thread(target=ask)
+
+    def clock() -> float:
+        if threading.current_thread() is second:
+            asking.set()
+        return time.monotonic()
+
+    def hang() -> None:
+        second.start()
+        assert asking.wait(10)
+        raise HostTimeout("web1 hangs")
+
+    monkeypatch.setattr(pool_module, "time", SimpleNamespace(monotonic=clock))
+    dialler.meanwhile = hang
+    ask()
+    second.join(10)
+
+    assert told == ["web1 hangs"] * 2
+    assert len(dialler.made) == 1
 
 
 def test_what_was_learned_counts_for_its_connection_alone_unless_asked_afresh(pool: Pool, dialler: Dialler) -> None:
