@@ -58,11 +58,18 @@ def actor() -> str:
         return f"cli:{uid}"
 
 
-def open_record(loaded: Settings) -> Store:
-    """The store, made if missing. Raises RecordError for one of a newer version, StoreUnavailable."""
-    from orchestrator.record.store import open_store  # SQLAlchemy is half of a command's start
+def open_record(loaded: Settings, *, working: bool = False) -> Store:
+    """The store, made if missing, and upgraded if no worker is at work on it; `working`: we are the one.
 
-    return open_store(loaded.database_url)
+    Raises ConfigError for one that is or must not be touched (see record.store), RecordError, StoreUnavailable.
+    """
+    from orchestrator.record import mounts
+    from orchestrator.record.store import lock_of, open_store  # SQLAlchemy is half of a command's start
+
+    mounts.require_local(loaded.state_dir)
+    # A worker of version 1 holds the lock of its state_dir alone.
+    others = () if working else (lock_of(loaded.database_url),)
+    return open_store(loaded.database_url, workers=(loaded.worker_lock, *others))
 
 
 def fleet(loaded: Settings) -> InventoryFleet:
@@ -113,10 +120,13 @@ def worker(loaded: Settings) -> Worker:
     Nothing is touched where another one works on the same store, or somebody else could change what a run is made of.
     """
     from orchestrator.act import permissions
+    from orchestrator.record import mounts
     from orchestrator.record.store import lock_of
 
-    permissions.require(loaded)
     record = lock_of(loaded.database_url)
+    for path in (loaded.state_dir, record):
+        mounts.require_local(path)
+    permissions.require(loaded)
     record.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = locks.hold(
         record,
@@ -145,7 +155,7 @@ def _worker(loaded: Settings, lock: IO[bytes]) -> Worker:
     from orchestrator.worker import Worker
 
     loaded.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    store, actions = open_record(loaded), catalog.load(loaded.playbooks_dir, loaded.roles_dir)
+    store, actions = open_record(loaded, working=True), catalog.load(loaded.playbooks_dir, loaded.roles_dir)
     hosts = InventoryFleet(loaded.inventory, loaded.fleet_environment, actions=actions.actions)
     hosts.hosts()
     connections = Connections(loaded)
@@ -331,8 +341,10 @@ def examine(loaded: Settings) -> Iterator[Check]:
         return f"{counted(len(actions), 'action')}: {', '.join(action.id for action in actions)}"
 
     def recorded() -> str:
+        from orchestrator.record.schema import VERSION
+
         open_record(loaded).statistics()
-        return f"{loaded.database_url.split('@')[-1]} answers"
+        return f"{loaded.database_url.split('@')[-1]} answers, version {VERSION}"
 
     yield Check(
         name="config",
