@@ -29,12 +29,15 @@ from orchestrator.settings import Settings
 if TYPE_CHECKING:
     from orchestrator.domain.actions import Action
     from orchestrator.fleet.trust import ScannedKey
+    from orchestrator.record.store import SqlStore
     from orchestrator.worker import Worker
 
 #: What the kernel says of a process that nobody's login started.
 NO_LOGIN = 2**32 - 1
 #: A worker beats every second; one that has been silent for this long is not there.
 WORKER_SILENCE = timedelta(seconds=15)
+#: Seconds between two looks of a worker whether retention is due.
+TIDY = 60.0
 
 
 def settings(config: Path | None) -> Settings:
@@ -58,7 +61,7 @@ def actor() -> str:
         return f"cli:{uid}"
 
 
-def open_record(loaded: Settings, *, working: bool = False) -> Store:
+def open_record(loaded: Settings, *, working: bool = False) -> SqlStore:
     """The store, made if missing, and upgraded if no worker is at work on it; `working`: we are the one.
 
     Raises ConfigError for one that is or must not be touched (see record.store), RecordError, StoreUnavailable.
@@ -151,6 +154,7 @@ def _worker(loaded: Settings, lock: IO[bytes]) -> Worker:
     from orchestrator.healing import Healing
     from orchestrator.notify.alarm import StoreAlarm
     from orchestrator.notify.notifier import LogNotifier
+    from orchestrator.record.tidy import Limits, Tidy
     from orchestrator.steps import Rooms
     from orchestrator.worker import Worker
 
@@ -196,6 +200,12 @@ def _worker(loaded: Settings, lock: IO[bytes]) -> Worker:
         wait=ended.wait,
     )
     healing = held["healing"] = Healing(rooms)
+    limits = Limits(
+        artifacts_days=loaded.keep_artifacts_days,
+        records_days=loaded.keep_records_days,
+        artifacts_bytes=loaded.artifacts_limit_mb * 10**6,
+    )
+    tidy = Tidy(store, loaded.artifacts_dir, limits, forget=engine.forget, now=rooms.now, pause=pause)
 
     def close() -> None:
         # Connections first: a step that waits for a host ends by it, and is run again at the next start.
@@ -213,6 +223,7 @@ def _worker(loaded: Settings, lock: IO[bytes]) -> Worker:
         refresh=hosts.refresh,
         ended=ended,
     )
+    made.regularly(TIDY, tidy.when_due)
     held["worker"] = made
     return made
 

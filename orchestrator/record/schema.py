@@ -170,6 +170,7 @@ APPROVAL = _table(
     _moment("answered_at", nullable=True),
     _text("answer_reason"),
 )
+sa.Index("approval_of_incident", APPROVAL.c.incident_id)
 
 # A run names its incident without a foreign key: what was run stays recorded whatever becomes of the incident.
 RUN = _table(

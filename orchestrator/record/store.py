@@ -10,11 +10,12 @@ from orchestrator.record.database import connect, path_of, utc_now
 from orchestrator.record.decisions import DecisionRecords
 from orchestrator.record.incidents import IncidentRecords
 from orchestrator.record.ledger import LedgerRecords
+from orchestrator.record.retention import RetentionRecords
 from orchestrator.record.runs import RunRecords
 from orchestrator.record.statistics import CountRecords
 
 
-class SqlStore(IncidentRecords, DecisionRecords, RunRecords, LedgerRecords, CountRecords):
+class SqlStore(IncidentRecords, DecisionRecords, RunRecords, LedgerRecords, CountRecords, RetentionRecords):
     """Implements ports.Store; safe to share between threads, and its file between processes."""
 
     def close(self) -> None:

@@ -12,6 +12,8 @@ def upgrade(op: Operations) -> None:
     """Rows of version 1 stay as they are."""
     op.add_column("run", sa.Column("lease_until", sa.Double))
     op.add_column("run", sa.Column("artifacts_removed", MOMENT))
+    # Without it, each incident that is deleted would be looked for in every approval.
+    op.create_index("approval_of_incident", "approval", ["incident_id"])
     op.create_table(
         "old_attempt",
         sa.Column("seq", sa.Integer, primary_key=True),
