@@ -7,6 +7,7 @@ the memory.
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import tarfile
@@ -25,6 +26,7 @@ from orchestrator.errors import RecordError
 READ_LIMIT = 4 * 1024 * 1024
 #: Files of a run that are listed at most.
 FILES_LIMIT = 10_000
+_CHUNK = 64 * 1024
 
 _Seen = TypeVar("_Seen")
 
@@ -174,8 +176,12 @@ def _loose(folder: Path) -> Iterator[_Entry]:
 
 def _unpacked(folder: Path, look: Callable[[Iterator[_Entry]], _Seen]) -> _Seen:
     try:
-        with tarfile.open(packed(folder), "r|gz") as archive:
-            return look(_members(archive))
+        with gzip.open(packed(folder)) as whole, tarfile.open(fileobj=whole, mode="r|") as archive:
+            seen = look(_members(archive))
+            # To the end, where the checksum is.
+            while whole.read(_CHUNK):
+                pass
+            return seen
     except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
         raise RecordError(f"The artifacts {packed(folder)} can't be read: {error}.") from error
 
