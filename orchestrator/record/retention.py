@@ -155,7 +155,9 @@ class RetentionRecords(Records):
         if spare <= 0:
             return False
         with self._database.write(last=True) as connection:
-            connection.exec_driver_sql(f"PRAGMA incremental_vacuum({min(pages, spare)})").all()
+            # One by one: the driver takes one step of a statement without columns, and a step is a page.
+            for _ in range(min(pages, spare)):
+                connection.exec_driver_sql("PRAGMA incremental_vacuum(1)")
             left = _free(connection)
         # A store that version 1 made gives nothing back; its pages are used again.
         return 0 < left < spare

@@ -83,12 +83,13 @@ class LeftFiles:
         """What is told of artifacts: none of them is ever cleared here."""
         before = self._store.artifacts_due()
         names = _names(self._artifacts, _is_plain)
-        folders = frozenset(name.removesuffix(PACKED) for name in names)
+        folders = [name for name in names if not name.endswith(PACKED)]
+        left = frozenset(name.removesuffix(PACKED) for name in names)
         known = self._store.artifacts_due().keys()
-        missing = frozenset(run_id for run_id, due in before.items() if due and run_id not in folders)
-        unsafe = (permissions.problem(self._artifacts / name) for name in sorted(names))
+        missing = frozenset(run_id for run_id, due in before.items() if due and run_id not in left)
+        unsafe = (permissions.problem(self._artifacts / name) for name in sorted(folders))
         odd = tuple(Judgement(ok=False, text=sentence) for sentence in unsafe if sentence)
-        return (*odd, *judgement.of_artifacts(folders - known, missing))
+        return (*odd, *judgement.of_artifacts(left - known, missing))
 
     def _of_private(self, name: str) -> Judgement | None:
         folder = self._runs / name

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.record import artifacts, shelf
+from orchestrator.record import artifacts
 from orchestrator.record.shelf import Shelf
 
 
@@ -70,7 +70,7 @@ def test_without_room_it_stays_as_it_is(tmp_path: Path, monkeypatch: pytest.Monk
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(shelf.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space"):
         Shelf(tmp_path).pack("inc-1-act")
 
