@@ -29,12 +29,15 @@ from orchestrator.settings import Settings
 if TYPE_CHECKING:
     from orchestrator.domain.actions import Action
     from orchestrator.fleet.trust import ScannedKey
+    from orchestrator.record.store import SqlStore
     from orchestrator.worker import Worker
 
 #: What the kernel says of a process that nobody's login started.
 NO_LOGIN = 2**32 - 1
 #: A worker beats every second; one that has been silent for this long is not there.
 WORKER_SILENCE = timedelta(seconds=15)
+#: Seconds between two looks of a worker whether retention is due.
+TIDY = 60.0
 
 
 def settings(config: Path | None) -> Settings:
@@ -58,11 +61,18 @@ def actor() -> str:
         return f"cli:{uid}"
 
 
-def open_record(loaded: Settings) -> Store:
-    """The store, made if missing. Raises RecordError for one of a newer version, StoreUnavailable."""
-    from orchestrator.record.store import open_store  # SQLAlchemy is half of a command's start
+def open_record(loaded: Settings, *, working: bool = False) -> SqlStore:
+    """The store, made if missing, and upgraded if no worker is at work on it; `working`: we are the one.
 
-    return open_store(loaded.database_url)
+    Raises ConfigError for one that is or must not be touched (see record.store), RecordError, StoreUnavailable.
+    """
+    from orchestrator.record import mounts
+    from orchestrator.record.store import lock_of, open_store  # SQLAlchemy is half of a command's start
+
+    mounts.require_local(loaded.state_dir)
+    # A worker of version 1 holds the lock of its state_dir alone.
+    others = () if working else (lock_of(loaded.database_url),)
+    return open_store(loaded.database_url, workers=(loaded.worker_lock, *others))
 
 
 def fleet(loaded: Settings) -> InventoryFleet:
@@ -113,10 +123,13 @@ def worker(loaded: Settings) -> Worker:
     Nothing is touched where another one works on the same store, or somebody else could change what a run is made of.
     """
     from orchestrator.act import permissions
+    from orchestrator.record import mounts
     from orchestrator.record.store import lock_of
 
-    permissions.require(loaded)
     record = lock_of(loaded.database_url)
+    for path in (loaded.state_dir, record):
+        mounts.require_local(path)
+    permissions.require(loaded)
     record.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = locks.hold(
         record,
@@ -141,11 +154,12 @@ def _worker(loaded: Settings, lock: IO[bytes]) -> Worker:
     from orchestrator.healing import Healing
     from orchestrator.notify.alarm import StoreAlarm
     from orchestrator.notify.notifier import LogNotifier
+    from orchestrator.record.tidy import Limits, Tidy
     from orchestrator.steps import Rooms
     from orchestrator.worker import Worker
 
     loaded.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    store, actions = open_record(loaded), catalog.load(loaded.playbooks_dir, loaded.roles_dir)
+    store, actions = open_record(loaded, working=True), catalog.load(loaded.playbooks_dir, loaded.roles_dir)
     hosts = InventoryFleet(loaded.inventory, loaded.fleet_environment, actions=actions.actions)
     hosts.hosts()
     connections = Connections(loaded)
@@ -186,6 +200,12 @@ def _worker(loaded: Settings, lock: IO[bytes]) -> Worker:
         wait=ended.wait,
     )
     healing = held["healing"] = Healing(rooms)
+    limits = Limits(
+        artifacts_days=loaded.keep_artifacts_days,
+        records_days=loaded.keep_records_days,
+        artifacts_bytes=loaded.artifacts_limit_mb * 10**6,
+    )
+    tidy = Tidy(store, loaded.artifacts_dir, limits, forget=engine.forget, now=rooms.now, pause=pause)
 
     def close() -> None:
         # Connections first: a step that waits for a host ends by it, and is run again at the next start.
@@ -203,6 +223,7 @@ def _worker(loaded: Settings, lock: IO[bytes]) -> Worker:
         refresh=hosts.refresh,
         ended=ended,
     )
+    made.regularly(TIDY, tidy.when_due)
     held["worker"] = made
     return made
 
@@ -331,8 +352,10 @@ def examine(loaded: Settings) -> Iterator[Check]:
         return f"{counted(len(actions), 'action')}: {', '.join(action.id for action in actions)}"
 
     def recorded() -> str:
+        from orchestrator.record.schema import VERSION
+
         open_record(loaded).statistics()
-        return f"{loaded.database_url.split('@')[-1]} answers"
+        return f"{loaded.database_url.split('@')[-1]} answers, version {VERSION}"
 
     yield Check(
         name="config",

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +44,9 @@ EXECUTOR = "worker-0"
 #: States of a workflow that goes on, now or at the next launch.
 DELAYED = "DELAYED"
 ALIVE = frozenset({"PENDING", "ENQUEUED", DELAYED})
+ENDED = ("SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
+#: Workflows that one transaction deletes.
+FORGOTTEN_AT_ONCE = 100
 #: Seconds between two looks whether a drain is to be cut short.
 HURRY_LOOK = 0.2
 
@@ -203,6 +207,24 @@ class DurableEngine:
         """See ports.Engine."""
         with _translated():
             self._dbos.set_workflow_delay(workflow_id, delay_seconds=max(0.0, seconds))
+
+    def forget(self, before: datetime) -> int:
+        """Delete workflows that were begun before and have ended; how many. Raises StoreUnavailable.
+
+        Their ids could be started anew then: what they did is guarded by the states of incidents and by run rows.
+        """
+        forgotten = 0
+        with _translated():
+            while found := self._dbos.list_workflows(
+                status=list(ENDED),
+                end_time=before.isoformat(),
+                limit=FORGOTTEN_AT_ONCE,
+                load_input=False,
+                load_output=False,
+            ):
+                self._dbos.delete_workflows([one.workflow_id for one in found])
+                forgotten += len(found)
+        return forgotten
 
 
 class EngineClient:

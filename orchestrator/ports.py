@@ -319,7 +319,8 @@ class Store(Protocol):
         ...
 
     def artifacts_due(self) -> dict[str, bool]:
-        """Every run's id, and whether it must have left artifacts: its process began, and it is over."""
+        """Every run's id, and whether it must have artifacts: its process began, it is over, and retention has not
+        removed them."""
         ...
 
     def attempts(self, host: str, since: datetime) -> tuple[Attempt, ...]: ...

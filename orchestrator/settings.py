@@ -38,6 +38,8 @@ ENVIRONMENT = (
 
 #: Seconds before its lease lapses in which a run's process has ended its playbook.
 KILLING = 10.0
+#: Days that records are kept at least: attempts are counted over 24 hours.
+SHORTEST_DAYS = 2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -123,6 +125,21 @@ SETTINGS: tuple[Setting, ...] = (
         help="Silence after which an escalated incident expires.",
     ),
     Setting(
+        name="keep_artifacts_days",
+        default=90,
+        help="How long what a finished run left on disk is kept.",
+    ),
+    Setting(
+        name="keep_records_days",
+        default=400,
+        help="How long closed incidents, their runs and the ledger's lines are kept; 2 at least.",
+    ),
+    Setting(
+        name="artifacts_limit_mb",
+        default=1000,
+        help="Disk that all runs' artifacts may take; the oldest finished ones go first.",
+    ),
+    Setting(
         name="gemini_model",
         default="gemini-flash-latest",
         help="Model that picks an action when a key is set.",
@@ -169,6 +186,9 @@ class Settings:
     drain_seconds: float = 120.0
     approval_expiry_seconds: float
     incident_expiry_seconds: float
+    keep_artifacts_days: int = 90
+    keep_records_days: int = 400
+    artifacts_limit_mb: int = 1000
     gemini_model: str
     gemini_timeout_seconds: float
     gemini_base_url: str
@@ -237,6 +257,12 @@ def load(config: Path | None = None, environ: Mapping[str, str] | None = None) -
             f"{path}: run_lease_seconds ({values['run_lease_seconds']:g}) is too short for run_renewal_seconds "
             f"({values['run_renewal_seconds']:g}): a run that misses one renewal would be ended. Take "
             f"{2 * values['run_renewal_seconds'] + KILLING:g} or more."
+        )
+    if values["keep_records_days"] < max(SHORTEST_DAYS, values["keep_artifacts_days"]):
+        raise ConfigError(
+            f"{path}: keep_records_days ({values['keep_records_days']}) is too short: attempts are counted over a day, "
+            f"and no run's artifacts (keep_artifacts_days, {values['keep_artifacts_days']}) outlive its record. Take "
+            f"{max(SHORTEST_DAYS, values['keep_artifacts_days'])} or more."
         )
     key = env.get("GEMINI_API_KEY") or env.get("GOOGLE_API_KEY")
     token = env.get("HEALER_TOKEN")

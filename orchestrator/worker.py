@@ -80,10 +80,9 @@ class Worker:
         self._draining = threading.Event()
         self._swept = time.monotonic()
         self._ahead = _ahead()
-        self._threads = (
-            threading.Thread(target=self._every, args=(SWEEP, self.sweep), name="sweep", daemon=True),
-            threading.Thread(target=self._every, args=(ROUND, self.round), name="round", daemon=True),
-        )
+        self._threads: list[threading.Thread] = []
+        self.regularly(SWEEP, self.sweep)
+        self.regularly(ROUND, self.round)
         #: Workflows that this worker has handed to the engine and whose incident has not moved yet.
         self._begun: set[str] = set()
         self._suspects: frozenset[str] = frozenset()
@@ -91,6 +90,11 @@ class Worker:
         self.store, self.fleet = rooms.store, rooms.fleet
         self.hosts = rooms.fleet.hosts()
         self.chooser = rooms.chooser.name
+
+    def regularly(self, seconds: float, function: Callable[[], None]) -> None:
+        """Call it so often from `start` to `stop`, in a thread of its own; its errors are told and it goes on."""
+        target = threading.Thread(target=self._every, args=(seconds, function), name=function.__name__, daemon=True)
+        self._threads.append(target)
 
     def start(self) -> None:
         """Launch the engine (which recovers), then begin to collect."""

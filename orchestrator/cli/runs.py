@@ -62,12 +62,16 @@ def show(
         return output.say(artifacts.stdout(folder))
     tasks, files = artifacts.tasks(folder), artifacts.files(folder)
     if as_json:
-        return output.print_json({"run": run, "tasks": tasks, "artifacts": str(folder), "files": files})
+        where = str(artifacts.place(folder))
+        return output.print_json({"run": run, "tasks": tasks, "artifacts": where, "files": files})
     output.say(f"{run.id}  {run.kind}  {run.action} {output.parameters(run.parameters)}  {run.status}")
     output.say(f"  hosts {', '.join(run.hosts)}; rc {run.rc}; {run.reason}".rstrip("; "))
     for task in tasks:
         output.say(f"  {task.outcome:<11} {task.seconds:5.1f} s  {task.host}: {task.name}")
-    output.say(f"  artifacts: {folder} ({len(files)} files)")
+    if run.artifacts_removed:
+        output.say(f"  artifacts: removed by retention, {output.when(run.artifacts_removed)}")
+    else:
+        output.say(f"  artifacts: {artifacts.place(folder)} ({len(files)} files)")
 
 
 @app.command()

@@ -113,6 +113,9 @@ FINAL = frozenset(
     }
 )
 
+#: States that nothing leaves and no signal joins: only such an incident is ever pruned.
+CLOSED = FINAL - SETTLED
+
 
 class Origin(StrEnum):
     """Why an incident exists."""

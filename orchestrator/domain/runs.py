@@ -11,6 +11,9 @@ from pathlib import Path
 from orchestrator.domain.hosts import Host
 from orchestrator.domain.ids import IncidentId, RunId
 
+#: How the name of a run's artifacts ends once its folder was packed into one file.
+PACKED = ".tar.gz"
+
 
 class RunKind(StrEnum):
     """What a run is for."""
@@ -106,3 +109,5 @@ class Run:
     #: The slot is shut although the run ended: a probe has yet to find the host idle.
     slot_shut: bool = False
     artifacts: Path | None = field(default=None)
+    #: When retention removed what it left.
+    artifacts_removed: datetime | None = None

@@ -1,24 +1,34 @@
 """What a run left, read side: files, Ansible's output, and how each task ended.
 
-A run may be going on: a file that is not there yet is empty, not an error. Nothing outside of the run's own
-folder can be read, and nothing of any size fills the memory.
+A run may be going on: a file that is not there yet is empty, not an error. A finished one is a packed file by and by
+(see `shelf`), and reads the same. Nothing outside of the run's own folder can be read, and nothing of any size fills
+the memory.
 """
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
-from collections.abc import Iterator, Mapping
+import tarfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from orchestrator.domain.runs import PACKED
 from orchestrator.errors import RecordError
 
 #: Bytes of one file that are read at most; a run's stdout is some kilobytes.
 READ_LIMIT = 4 * 1024 * 1024
 #: Files of a run that are listed at most.
 FILES_LIMIT = 10_000
+_CHUNK = 64 * 1024
+
+_Seen = TypeVar("_Seen")
 
 _OUTCOMES = {
     "runner_on_failed": "failed",
@@ -48,20 +58,38 @@ class Task:
 
 
 def folder_of(artifacts_dir: Path, run_id: str) -> Path:
-    """The folder of a run. Raises RecordError for an id that is no plain name."""
+    """The folder of a run, whether or not it is packed by now. Raises RecordError for an id that is no plain name."""
     if not run_id or run_id.startswith(".") or "/" in run_id or "\0" in run_id:
         raise RecordError(f"{run_id!r} is no run id. Nothing was read.")
     return artifacts_dir / run_id
 
 
+def packed(folder: Path) -> Path:
+    """The file that a finished run's folder becomes."""
+    return folder.with_name(folder.name + PACKED)
+
+
+def place(folder: Path) -> Path:
+    """Where a run's artifacts lie now: the folder, or the file that it became."""
+    return packed(folder) if packed(folder).exists() else folder
+
+
+def kept(artifacts_dir: Path) -> list[str]:
+    """Ids of the runs that have artifacts, oldest first; empty where there is no such folder."""
+    try:
+        names = os.listdir(artifacts_dir)
+    except FileNotFoundError:
+        return []
+    return sorted({name.removesuffix(PACKED) for name in names if not name.startswith(".")})
+
+
 def files(folder: Path) -> tuple[ArtifactFile, ...]:
     """All regular files, by name; links are left out. Empty where the run left nothing."""
-    found: list[ArtifactFile] = []
-    for path in _walk(folder):
-        if len(found) == FILES_LIMIT:
-            break
-        found.append(ArtifactFile(name=str(path.relative_to(folder)), size=path.stat().st_size))
-    return tuple(sorted(found, key=lambda one: one.name))
+
+    def listed(entries: Iterator[_Entry]) -> list[ArtifactFile]:
+        return [ArtifactFile(name=entry.name, size=entry.size) for entry in islice(entries, FILES_LIMIT)]
+
+    return tuple(sorted(_whole(folder, listed), key=lambda one: one.name))
 
 
 def read(folder: Path, name: str, limit: int = READ_LIMIT) -> bytes:
@@ -70,6 +98,11 @@ def read(folder: Path, name: str, limit: int = READ_LIMIT) -> bytes:
     Raises RecordError where it is not a regular file inside the folder: `..`, absolute names and symbolic
     links lead nowhere.
     """
+    if packed(folder).exists():
+        found = _unpacked(folder, lambda entries: [one.read(limit) for one in entries if one.name == name])
+        if not found:
+            raise RecordError(f"There is no artifact {name!r} in {folder.name}.")
+        return found[0]
     path = folder / name
     try:
         inside = path.parent.resolve(strict=True).is_relative_to(folder.resolve(strict=True))
@@ -83,26 +116,85 @@ def read(folder: Path, name: str, limit: int = READ_LIMIT) -> bytes:
 
 def stdout(folder: Path) -> str:
     """Ansible's own output, as far as it came."""
-    if not (folder / "stdout").is_file():
-        return ""
-    return read(folder, "stdout").decode("utf-8", "replace")
+
+    def said(entries: Iterator[_Entry]) -> bytes:
+        return next((entry.read(READ_LIMIT) for entry in entries if entry.name == "stdout"), b"")
+
+    return _whole(folder, said).decode("utf-8", "replace")
 
 
 def tasks(folder: Path) -> tuple[Task, ...]:
     """How each task ended, in order, as far as the run came."""
-    events = folder / "job_events"
-    if not events.is_dir():
-        return ()
-    numbered = []
-    for path in events.glob("*.json"):
-        counter = path.name.partition("-")[0]
-        if counter.isascii() and counter.isdigit():
-            numbered.append((int(counter), path.name))
-    found = (_task(_event(events, name)) for _, name in sorted(numbered)[:FILES_LIMIT])
-    return tuple(task for task in found if task is not None)
+
+    def numbered(entries: Iterator[_Entry]) -> list[tuple[int, Task]]:
+        found = []
+        for entry in entries:
+            where, _, name = entry.name.rpartition("/")
+            counter = name.partition("-")[0]
+            if where != "job_events" or not name.endswith(".json") or not (counter.isascii() and counter.isdigit()):
+                continue
+            task = _task(_event(entry))
+            if task is not None:
+                found.append((int(counter), task))
+        return found
+
+    return tuple(task for _, task in sorted(_whole(folder, numbered), key=lambda one: one[0])[:FILES_LIMIT])
 
 
-def _walk(folder: Path) -> Iterator[Path]:
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """One regular file, wherever it lies; to be read before the next one is asked for."""
+
+    name: str
+    size: int
+    read: Callable[[int], bytes]
+
+
+def _whole(folder: Path, look: Callable[[Iterator[_Entry]], _Seen]) -> _Seen:
+    """What is seen in a run's artifacts; again, where its folder became a file meanwhile."""
+    if not packed(folder).exists():
+        try:
+            seen = look(_loose(folder))
+        except RecordError:
+            if not packed(folder).exists():
+                raise
+        else:
+            if not packed(folder).exists():
+                return seen
+    return _unpacked(folder, look)
+
+
+def _loose(folder: Path) -> Iterator[_Entry]:
+    for path in regular(folder):
+        name = str(path.relative_to(folder))
+        try:
+            size = path.stat().st_size
+        except FileNotFoundError:
+            continue
+        yield _Entry(name, size, partial(read, folder, name))
+
+
+def _unpacked(folder: Path, look: Callable[[Iterator[_Entry]], _Seen]) -> _Seen:
+    try:
+        with gzip.open(packed(folder)) as whole, tarfile.open(fileobj=whole, mode="r|") as archive:
+            seen = look(_members(archive))
+            # To the end, where the checksum is.
+            while whole.read(_CHUNK):
+                pass
+            return seen
+    except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
+        raise RecordError(f"The artifacts {packed(folder)} can't be read: {error}.") from error
+
+
+def _members(archive: tarfile.TarFile) -> Iterator[_Entry]:
+    for member in archive:
+        source = archive.extractfile(member) if member.isreg() else None
+        if source is not None:
+            yield _Entry(member.name, member.size, source.read)
+
+
+def regular(folder: Path) -> Iterator[Path]:
+    """Every regular file below, links left out."""
     for root, _, names in os.walk(folder, followlinks=False):
         for name in names:
             path = Path(root) / name
@@ -110,10 +202,10 @@ def _walk(folder: Path) -> Iterator[Path]:
                 yield path
 
 
-def _event(folder: Path, name: str) -> Mapping[str, Any]:
+def _event(entry: _Entry) -> Mapping[str, Any]:
     """One event; an empty one where the file is cut or odd."""
     try:
-        event = json.loads(read(folder, name))
+        event = json.loads(entry.read(READ_LIMIT))
     except (ValueError, RecordError):
         return {}
     return event if isinstance(event, dict) else {}

@@ -7,7 +7,7 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 
 from orchestrator.errors import ConfigError, HealingError, RecordError, StoreUnavailable
-from orchestrator.record import schema
+from orchestrator.record import mounts, schema
 
 #: Milliseconds that a writer waits for another one. Transactions take about a millisecond, so this is never
 #: reached unless somebody holds the file.
@@ -150,28 +150,41 @@ def translate(error: Exception, name: str) -> HealingError:
     return RecordError(f"The store {name} could not record: {said}. Nothing was written.")
 
 
-def connect(url: str) -> Database:
+def connect(url: str, workers: Sequence[Path] = ()) -> Database:
     """Open the store at a SQLAlchemy URL, making file (0600), folder (0700) and tables where there are none.
 
-    Raises ConfigError for a URL that is not SQLite, a file that is something else, and a store that a newer
+    One of an older version is upgraded, unless somebody holds one of the locks `workers`. Raises ConfigError for
+    that, for a URL that is not SQLite, a network file system, a file that is something else, and a store that a newer
     healing-bot wrote: before anything is touched.
     """
     path = path_of(url)
-    _refuse_foreign(path)
+    mounts.require_local(path)
+    version = _version(path)
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     except OSError as error:
         raise StoreUnavailable(f"The store {path} can't be opened: {error.strerror}.") from error
+    if version < schema.VERSION:
+        _upgrade(path, workers)
+    return Database(_engine(path, _prepare), str(path))
+
+
+def _upgrade(path: Path, workers: Sequence[Path]) -> None:
+    from orchestrator.record.upgrade import upgrade  # Alembic, for a file that needs it
+
+    database = Database(_engine(path, _prepare_upgrade), str(path))
+    try:
+        upgrade(database, path, workers)
+    finally:
+        database.close()
+
+
+def _engine(path: Path, prepare: Callable[[sqlite3.Connection, object], None]) -> sa.Engine:
     engine = sa.create_engine(f"sqlite:///{path}", pool_size=POOL, max_overflow=OVERFLOW)
-    sa.event.listen(engine, "connect", _prepare)
+    sa.event.listen(engine, "connect", prepare)
     sa.event.listen(engine, "begin", _begin)
-    database = Database(engine, str(path))
-    with database.write() as connection:
-        if not sa.inspect(connection).has_table(schema.STORE.name):
-            schema.METADATA.create_all(connection)
-            connection.execute(schema.STORE.insert().values(version=schema.VERSION))
-    return database
+    return engine
 
 
 def path_of(url: str) -> Path:
@@ -190,13 +203,13 @@ def path_of(url: str) -> Path:
     return Path(str(parsed.database)).absolute()
 
 
-def _refuse_foreign(path: Path) -> None:
-    """Look at an existing file read-only, before any setting of ours could change it."""
+def _version(path: Path) -> int:
+    """Of an existing file, looked at read-only before any setting of ours could change it; 0: nothing is there yet."""
     try:
         if path.stat().st_size == 0:
-            return
+            return 0
     except FileNotFoundError:
-        return
+        return 0
     except OSError as error:
         raise StoreUnavailable(f"The store {path} can't be opened: {error.strerror}.") from error
     try:
@@ -220,6 +233,16 @@ def _refuse_foreign(path: Path) -> None:
             f"The store {path} has version {found[0]}; this healing-bot knows versions up to {schema.VERSION}. "
             "Nothing was touched. Use the newer healing-bot, or point store_url at another file."
         )
+    return int(found[0]) if found else 0
+
+
+def _prepare_upgrade(connection: sqlite3.Connection, record: object) -> None:
+    connection.execute(f"PRAGMA busy_timeout={BUSY_MS}")
+    # Of a new file, before anything is in it: what is pruned can be given back to the disk, some pages at a time.
+    connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
+    _prepare(connection, record)
+    # A table that a step rebuilds is gone for a moment, with rows that point to it. Checked when all is done.
+    connection.execute("PRAGMA foreign_keys=OFF")
 
 
 def _prepare(connection: sqlite3.Connection, _record: object) -> None:

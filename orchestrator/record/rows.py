@@ -115,6 +115,7 @@ def run(row: Row) -> Run:
         lease_until=row["lease_until"],
         lease_left=None if row["lease_until"] is None else row["lease_until"] - row["database_now"],
         slot_shut=row["slot_shut"],
+        artifacts_removed=row["artifacts_removed"],
     )
 
 

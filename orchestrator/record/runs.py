@@ -165,9 +165,10 @@ class RunRecords(Records):
 
     def artifacts_due(self) -> dict[str, bool]:
         """See ports.Store."""
-        query = sa.select(RUN.c.id, sa.and_(RUN.c.pid.is_not(None), RUN.c.ended.is_not(None)))
+        due = sa.and_(RUN.c.pid.is_not(None), RUN.c.ended.is_not(None), RUN.c.artifacts_removed.is_(None))
+        query = sa.select(RUN.c.id, due)
         with self._database.read() as connection:
-            return {run_id: bool(due) for run_id, due in connection.execute(query)}
+            return {run_id: bool(left) for run_id, left in connection.execute(query)}
 
     def shut_runs(self) -> tuple[Run, ...]:
         """See ports.Store."""

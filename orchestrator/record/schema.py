@@ -15,8 +15,9 @@ from sqlalchemy.ext.compiler import compiles
 from orchestrator.domain.incidents import UNDER_WAY
 from orchestrator.record import lease
 
-#: Raise it with every change of a table; a store of a newer version is refused before it is touched.
-VERSION = 1
+#: Raise it with every change of a table, and add the step to `migrations`; a store of a newer version is refused
+#: before it is touched.
+VERSION = 2
 
 
 class Moment(sa.types.TypeDecorator[datetime]):
@@ -169,6 +170,7 @@ APPROVAL = _table(
     _moment("answered_at", nullable=True),
     _text("answer_reason"),
 )
+sa.Index("approval_of_incident", APPROVAL.c.incident_id)
 
 # A run names its incident without a foreign key: what was run stays recorded whatever becomes of the incident.
 RUN = _table(
@@ -191,6 +193,8 @@ RUN = _table(
     #: Unix time on the database's clock until which the run's supervisor vouches for it; NULL before there is one.
     sa.Column("lease_until", sa.Double),
     sa.Column("slot_shut", sa.Boolean, nullable=False),
+    #: When retention removed its artifacts; NULL: they are there, as far as it left any.
+    _moment("artifacts_removed", nullable=True),
 )
 sa.Index("run_by_start", RUN.c.started)
 
@@ -234,10 +238,29 @@ SWITCH = _table(
 
 WORKER = _table("worker", _text("name", primary_key=True), _moment("seen"))
 
-#: The ledger is append-only: SQLite itself refuses to change or delete a line.
-for _verb in ("UPDATE", "DELETE"):
+#: What statistics keep of an attempt whose records were pruned: all that they ever said of it.
+OLD_ATTEMPT = _table(
+    "old_attempt",
+    sa.Column("seq", sa.Integer, primary_key=True),
+    sa.Column("healed", sa.Boolean, nullable=False),
+    sa.Column("injected", sa.Boolean, nullable=False),
+    #: From the first start to the last end of its incident's runs.
+    sa.Column("seconds", sa.Float, nullable=False),
+)
+
+#: Up to which line the ledger may be deleted, since when and why: written with a line that says so.
+PRUNED = _table(
+    "pruned",
+    sa.Column("through_seq", sa.Integer, primary_key=True, autoincrement=False),
+    _moment("at"),
+    _text("reason"),
+)
+
+#: The ledger is append-only: SQLite itself refuses to change a line, or to delete one that was not pruned.
+_PRUNED_ALONE = "WHEN OLD.seq > coalesce((SELECT max(through_seq) FROM pruned), 0) "
+for _verb, _when in (("UPDATE", ""), ("DELETE", _PRUNED_ALONE)):
     _trigger = sa.DDL(  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it without types
-        f"CREATE TRIGGER event_no_{_verb.lower()} BEFORE {_verb} ON event "
+        f"CREATE TRIGGER event_no_{_verb.lower()} BEFORE {_verb} ON event {_when}"
         "BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END"
     )
     sa.event.listen(EVENT, "after_create", _trigger.execute_if(dialect="sqlite"))

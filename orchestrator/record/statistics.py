@@ -8,11 +8,11 @@ from orchestrator.domain.incidents import FINAL, IncidentState, Origin
 from orchestrator.domain.runs import RunKind, RunStatus
 from orchestrator.ports import NOT_ATTEMPTS, Statistics
 from orchestrator.record.database import Records
-from orchestrator.record.schema import INCIDENT, RUN
+from orchestrator.record.schema import INCIDENT, OLD_ATTEMPT, RUN
 
 
 class CountRecords(Records):
-    """Figures for history, statistics and metrics, straight from runs and incidents."""
+    """Figures for history, statistics and metrics: from runs and incidents, and from what is kept of pruned ones."""
 
     def statistics(self, *, injected: bool = False) -> Statistics:
         """See ports.Statistics: an attempt is pending until its incident has ended; verified is not healed yet."""
@@ -26,8 +26,9 @@ class CountRecords(Records):
             query = query.where(INCIDENT.c.origin != Origin.INJECTED.value)
         with self._database.read() as connection:
             counts = {IncidentState(state): number for state, number in connection.execute(query)}
-        total = sum(counts.values())
-        healed = counts.get(IncidentState.HEALED, 0)
+            old = [healed for healed, _ in _old(connection, injected=injected)]
+        total = sum(counts.values()) + len(old)
+        healed = counts.get(IncidentState.HEALED, 0) + sum(old)
         pending = sum(number for state, number in counts.items() if state not in FINAL)
         return Statistics(total_attempts=total, successful=healed, failed=total - healed - pending, pending=pending)
 
@@ -51,4 +52,13 @@ class CountRecords(Records):
         if not injected:
             query = query.where(INCIDENT.c.origin != Origin.INJECTED.value)
         with self._database.read() as connection:
-            return tuple((end - begin).total_seconds() for begin, end in connection.execute(query))
+            old = [seconds for _, seconds in _old(connection, injected=injected)]
+            return (*old, *((end - begin).total_seconds() for begin, end in connection.execute(query)))
+
+
+def _old(connection: sa.Connection, *, injected: bool) -> list[tuple[bool, float]]:
+    """Of attempts whose records were pruned, oldest first: whether it healed, and the seconds that it took."""
+    query = sa.select(OLD_ATTEMPT.c.healed, OLD_ATTEMPT.c.seconds).order_by(OLD_ATTEMPT.c.seq)
+    if not injected:
+        query = query.where(OLD_ATTEMPT.c.injected.is_(False))
+    return [(healed, seconds) for healed, seconds in connection.execute(query)]

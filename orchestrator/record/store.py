@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -10,11 +10,12 @@ from orchestrator.record.database import connect, path_of, utc_now
 from orchestrator.record.decisions import DecisionRecords
 from orchestrator.record.incidents import IncidentRecords
 from orchestrator.record.ledger import LedgerRecords
+from orchestrator.record.retention import RetentionRecords
 from orchestrator.record.runs import RunRecords
 from orchestrator.record.statistics import CountRecords
 
 
-class SqlStore(IncidentRecords, DecisionRecords, RunRecords, LedgerRecords, CountRecords):
+class SqlStore(IncidentRecords, DecisionRecords, RunRecords, LedgerRecords, CountRecords, RetentionRecords):
     """Implements ports.Store; safe to share between threads, and its file between processes."""
 
     def close(self) -> None:
@@ -31,10 +32,11 @@ def lock_of(url: str) -> Path:
     return store.with_name(f"{store.name}.lock")
 
 
-def open_store(url: str, *, clock: Callable[[], datetime] = utc_now) -> SqlStore:
+def open_store(url: str, *, workers: Sequence[Path] = (), clock: Callable[[], datetime] = utc_now) -> SqlStore:
     """Open, and make where there is none, the store at a SQLAlchemy URL such as sqlite:////path/healer.sqlite.
 
-    Raises ConfigError (not SQLite, something else's file, a newer version: nothing is touched),
-    StoreUnavailable, RecordError.
+    One of an older version is upgraded first. `workers`: the locks of workers that may be at work on it; while one is
+    held it is not. Raises ConfigError (that; not SQLite, a network file system, something else's file, a newer
+    version: nothing is touched), StoreUnavailable, RecordError.
     """
-    return SqlStore(connect(url), clock)
+    return SqlStore(connect(url, workers), clock)

@@ -29,6 +29,8 @@ from orchestrator.act.order import VOUCHER, cancel_mark
 from orchestrator.domain.ids import RunId
 from orchestrator.domain.runs import PlaybookJob, PlaybookResult, Run, RunStatus
 from orchestrator.ports import Check
+from orchestrator.record.artifacts import packed
+from orchestrator.record.shelf import Shelf
 from orchestrator.testing import FakeFleet, FakeProbe
 from tests.support.act_stage import Stage, environment, local_host, orphaned, quick, slow, until
 
@@ -365,7 +367,11 @@ def test_artifacts_and_rows_that_do_not_know_each_other_are_told_alone(stage: St
     stage.executor.execute(job)
     folder = LeftFiles(stage.settings, stage.store)
     assert folder.artifacts() == ()
+    Shelf(stage.settings.artifacts_dir).pack(job.run_id)
+    assert folder.artifacts() == ()
 
+    stage.artifacts(job).mkdir()
+    packed(stage.artifacts(job)).unlink()
     stage.artifacts(job).rename(stage.artifacts(job).with_name("inc-8-act"))
     texts = [told.text for told in folder.artifacts()]
     assert texts[0].startswith("inc-8-act: the store knows no such run")
@@ -373,6 +379,9 @@ def test_artifacts_and_rows_that_do_not_know_each_other_are_told_alone(stage: St
     (stage.settings.artifacts_dir / "inc-8-act").chmod(0o777)
     assert folder.artifacts()[0].ok is False
     assert (stage.settings.artifacts_dir / "inc-8-act").exists()
+
+    stage.store.artifacts_removed([job.run_id])
+    assert not any(job.run_id in told.text for told in folder.artifacts())
 
 
 # ssh ------------------------------------------------------------------------------------------------

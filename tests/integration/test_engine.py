@@ -323,3 +323,37 @@ def test_a_delay_can_be_read_and_set_anew(tmp_path: Path) -> None:
         engine.close()
         """,
     )
+
+
+def test_old_workflows_that_ended_are_forgotten(tmp_path: Path) -> None:
+    run(
+        tmp_path,
+        """
+        from datetime import UTC, datetime, timedelta
+        free = threading.Event()
+        def plan(argument):
+            note(argument)
+            if argument == "failing":
+                raise ValueError
+            if argument == "running":
+                free.wait(60)
+        engine = DurableEngine(url, folder / "lock", {"plan": plan, "hold": note}, 4)
+        engine.launch()
+        for number in range(120):
+            engine.start("plan", f"i{number}", f"i{number}", host=f"web{number}")
+        engine.start("plan", "failing", "failing", host="web1")
+        engine.start("plan", "running", "running", host="web2")
+        engine.start("hold", "delayed", "delayed", delay=3600)
+        wait_for(lambda: len(seen) == 122)
+        wait_for(lambda: not any(engine.alive(name) for name in [*map("i{}".format, range(120)), "failing"]))
+        now = datetime.now(UTC)
+        assert engine.forget(now - timedelta(days=1)) == 0
+        assert engine.forget(now + timedelta(seconds=1)) == 121
+        assert engine.alive("running") and engine.alive("delayed")
+        free.set()
+        wait_for(lambda: not engine.alive("running"))
+        engine.start("plan", "i1", "i1", host="web1")
+        wait_for(lambda: seen.count("i1") == 2)
+        engine.close()
+        """,
+    )

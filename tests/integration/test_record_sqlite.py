@@ -20,7 +20,7 @@ from orchestrator.domain.incidents import IncidentState, Signal, Subject, Subjec
 from orchestrator.domain.records import LogRecord, Severity
 from orchestrator.domain.runs import PlaybookJob, PlaybookResult, RunKind, RunStatus
 from orchestrator.errors import ConfigError, RecordError, StoreUnavailable
-from orchestrator.record import database, schema
+from orchestrator.record import database, mounts, schema
 from orchestrator.record.store import SqlStore, open_store
 
 RACERS = 8
@@ -376,3 +376,14 @@ def test_a_store_that_somebody_holds_is_temporary(
 
         holder.execute("ROLLBACK")
     assert store.append("x", text="x").seq == 1
+
+
+def test_a_store_on_a_network_file_system_is_refused_untouched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = tmp_path / "mountinfo"
+    told.write_text(f"50 22 0:50 / {tmp_path} rw - nfs4 files:/x rw\n")
+    monkeypatch.setattr(mounts, "MOUNTS", told)
+
+    with pytest.raises(ConfigError, match="network file system"):
+        open_store(url(tmp_path))
+
+    assert not file_of(tmp_path).parent.exists()

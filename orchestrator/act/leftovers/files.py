@@ -19,7 +19,7 @@ from orchestrator.act.leftovers import judgement
 from orchestrator.act.leftovers.clearing import Kind
 from orchestrator.act.leftovers.judgement import FileFacts, Judgement
 from orchestrator.act.order import Order, discard, is_vouched
-from orchestrator.domain.runs import Run
+from orchestrator.domain.runs import PACKED, Run
 from orchestrator.settings import Settings
 
 #: Seconds that a live ssh may take to answer that it listens.
@@ -82,12 +82,14 @@ class LeftFiles:
     def artifacts(self) -> tuple[Judgement, ...]:
         """What is told of artifacts: none of them is ever cleared here."""
         before = self._store.artifacts_due()
-        folders = frozenset(_names(self._artifacts, _is_plain))
+        names = _names(self._artifacts, _is_plain)
+        folders = [name for name in names if not name.endswith(PACKED)]
+        left = frozenset(name.removesuffix(PACKED) for name in names)
         known = self._store.artifacts_due().keys()
-        missing = frozenset(run_id for run_id, due in before.items() if due and run_id not in folders)
+        missing = frozenset(run_id for run_id, due in before.items() if due and run_id not in left)
         unsafe = (permissions.problem(self._artifacts / name) for name in sorted(folders))
         odd = tuple(Judgement(ok=False, text=sentence) for sentence in unsafe if sentence)
-        return (*odd, *judgement.of_artifacts(folders - known, missing))
+        return (*odd, *judgement.of_artifacts(left - known, missing))
 
     def _of_private(self, name: str) -> Judgement | None:
         folder = self._runs / name

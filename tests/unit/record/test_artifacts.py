@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import tarfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,24 +13,39 @@ import pytest
 
 from orchestrator.errors import RecordError
 from orchestrator.record import artifacts
+from orchestrator.record.shelf import Shelf
+
+
+@pytest.fixture(params=["a folder", "packed"])
+def left(request: pytest.FixtureRequest) -> Callable[[Path], Path]:
+    """What a run left, in its folder or packed: both read the same."""
+
+    def as_asked(folder: Path) -> Path:
+        if request.param == "packed":
+            Shelf(folder.parent).pack(folder.name)
+            assert not folder.exists()
+        return folder
+
+    return as_asked
 
 
 def event(folder: Path, number: int, kind: str, **data: Any) -> None:
     events = folder / "job_events"
-    events.mkdir(exist_ok=True)
+    events.mkdir(exist_ok=True, parents=True)
     (events / f"{number}-uuid.json").write_text(json.dumps({"event": kind, "event_data": data}))
 
 
-def test_tasks_come_in_order_with_their_outcome(tmp_path: Path) -> None:
-    event(tmp_path, 2, "runner_on_ok", task="look", host="web1", duration=0.25, res={"changed": False})
-    event(tmp_path, 10, "runner_on_failed", task="start", host="web1", duration=1, res={"msg": "no"})
-    event(tmp_path, 9, "runner_on_ok", task="change", host="web1", duration=2, res={"changed": True})
-    event(tmp_path, 11, "runner_on_failed", task="try", host="web1", ignore_errors=True, res={})
-    event(tmp_path, 12, "runner_on_unreachable", task="gone", host="web1", res={"msg": "timeout"})
-    event(tmp_path, 13, "runner_on_skipped", task="not now", host="web1", res={})
-    event(tmp_path, 1, "playbook_on_start")
+def test_tasks_come_in_order_with_their_outcome(tmp_path: Path, left: Callable[[Path], Path]) -> None:
+    run = tmp_path / "run"
+    event(run, 2, "runner_on_ok", task="look", host="web1", duration=0.25, res={"changed": False})
+    event(run, 10, "runner_on_failed", task="start", host="web1", duration=1, res={"msg": "no"})
+    event(run, 9, "runner_on_ok", task="change", host="web1", duration=2, res={"changed": True})
+    event(run, 11, "runner_on_failed", task="try", host="web1", ignore_errors=True, res={})
+    event(run, 12, "runner_on_unreachable", task="gone", host="web1", res={"msg": "timeout"})
+    event(run, 13, "runner_on_skipped", task="not now", host="web1", res={})
+    event(run, 1, "playbook_on_start")
 
-    found = artifacts.tasks(tmp_path)
+    found = artifacts.tasks(left(run))
 
     assert [(one.name, one.outcome) for one in found] == [
         ("look", "ok"),
@@ -43,27 +61,81 @@ def test_tasks_come_in_order_with_their_outcome(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text", ["", "{", "[]", '{"event": "runner_on_ok"}', '{"event": 3, "event_data": 4}', "\udcff"]
 )
-def test_an_odd_event_is_passed_over(tmp_path: Path, text: str) -> None:
-    event(tmp_path, 2, "runner_on_ok", task="look", host="web1", res=None)
-    (tmp_path / "job_events" / "1-x.json").write_text(text, errors="surrogateescape")
-    (tmp_path / "job_events" / "x.json").write_text("{}")
+def test_an_odd_event_is_passed_over(tmp_path: Path, left: Callable[[Path], Path], text: str) -> None:
+    run = tmp_path / "run"
+    event(run, 2, "runner_on_ok", task="look", host="web1", res=None)
+    (run / "job_events" / "1-x.json").write_text(text, errors="surrogateescape")
+    (run / "job_events" / "x.json").write_text("{}")
+    (run / "1-elsewhere.json").write_text((run / "job_events" / "2-uuid.json").read_text())
 
-    assert [one.name for one in artifacts.tasks(tmp_path)] == ["look"]
+    assert [one.name for one in artifacts.tasks(left(run))] == ["look"]
 
 
 def test_a_run_that_has_left_nothing_yet_is_empty(tmp_path: Path) -> None:
     absent = tmp_path / "none"
 
     assert (artifacts.files(absent), artifacts.tasks(absent), artifacts.stdout(absent)) == ((), (), "")
+    assert artifacts.kept(absent) == []
 
 
-def test_files_are_listed_and_read_up_to_a_limit(tmp_path: Path) -> None:
-    (tmp_path / "stdout").write_bytes(b"PLAY \xff")
-    event(tmp_path, 1, "x")
+def test_files_are_listed_and_read_up_to_a_limit(tmp_path: Path, left: Callable[[Path], Path]) -> None:
+    run = tmp_path / "run"
+    event(run, 1, "x")
+    (run / "stdout").write_bytes(b"PLAY \xff")
+    (tmp_path / "secret").write_text("secret")
+    (run / "link").symlink_to(tmp_path / "secret")
 
-    assert [one.name for one in artifacts.files(tmp_path)] == ["job_events/1-uuid.json", "stdout"]
-    assert artifacts.stdout(tmp_path) == "PLAY \N{REPLACEMENT CHARACTER}"
-    assert artifacts.read(tmp_path, "stdout", 3) == b"PLA"
+    left(run)
+
+    assert [(one.name, one.size) for one in artifacts.files(run)] == [("job_events/1-uuid.json", 32), ("stdout", 6)]
+    assert artifacts.stdout(run) == "PLAY \N{REPLACEMENT CHARACTER}"
+    assert artifacts.read(run, "stdout", 3) == b"PLA"
+    for name in ("link", "none", "../secret", str(tmp_path / "secret")):
+        with pytest.raises(RecordError):
+            artifacts.read(run, name)
+    assert artifacts.kept(tmp_path) == ["run", "secret"]
+
+
+def test_what_is_packed_while_it_is_read_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = tmp_path / "run"
+    for number in range(1, 6):
+        event(run, number, "runner_on_ok", task=f"task {number}", host="web1", res={})
+    walk = artifacts.regular
+
+    def packs_meanwhile(folder: Path) -> Iterator[Path]:
+        found = walk(folder)
+        yield next(found)
+        monkeypatch.setattr(artifacts, "regular", walk)
+        Shelf(tmp_path).pack("run")
+        yield from found
+
+    monkeypatch.setattr(artifacts, "regular", packs_meanwhile)
+
+    assert [one.name for one in artifacts.tasks(run)] == [f"task {number}" for number in range(1, 6)]
+
+
+def test_a_damaged_file_is_a_sentence(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    event(run, 1, "runner_on_ok", task="look", host="web1", res={})
+    (run / "stdout").write_bytes(os.urandom(5000))
+    Shelf(tmp_path).pack("run")
+    packed = artifacts.place(run)
+    whole = packed.read_bytes()
+
+    for cut in (whole[: len(whole) // 2], b"", whole[:2500] + b"xxxx" + whole[2504:]):
+        packed.write_bytes(cut)
+        with pytest.raises(RecordError, match=r"run\.tar\.gz can't be read"):
+            artifacts.files(run)
+
+
+def test_a_packed_link_or_device_is_no_artifact(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "run.tar.gz", "w:gz") as archive:
+        link = tarfile.TarInfo("stdout")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        archive.addfile(link)
+
+    assert artifacts.files(tmp_path / "run") == ()
+    assert artifacts.stdout(tmp_path / "run") == ""
 
 
 @pytest.mark.parametrize("name", ["../secret", "sub/../../secret", "link", "linked/secret", "sub", "none", "", "a\0b"])
