@@ -1,0 +1,36 @@
+"""`healer serve` that dies at a boundary: `python -m tests.chaos.serve ARMED PASSED --config FILE serve`.
+
+Everything in it is the product's own; see boundaries.py for what is put around its parts.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from orchestrator import settings
+from orchestrator.cli.main import main as healer
+from tests.chaos.boundaries import Boundaries, install
+
+#: A machine's clock is one: what is told to the orchestrator of the time is told to its runs too.
+CLOCK = (
+    "LD_PRELOAD",
+    "FAKETIME",
+    "FAKETIME_TIMESTAMP_FILE",
+    "FAKETIME_NO_CACHE",
+    "FAKETIME_DONT_FAKE_MONOTONIC",
+    "FAKETIME_DONT_RESET",
+)
+
+
+def main() -> None:
+    """Ends as `healer` does, or by SIGKILL."""
+    armed, passed, *arguments = sys.argv[1:]
+    setattr(settings, "_CHILD_KEYS", settings._CHILD_KEYS + CLOCK)  # noqa: B010  # nobody else may assign it
+    install(Boundaries(Path(armed), Path(passed)).at)
+    sys.argv = ["healer", *arguments]
+    healer()
+
+
+if __name__ == "__main__":
+    main()
