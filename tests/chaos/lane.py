@@ -20,6 +20,7 @@ from typing import TypeVar
 
 from lab.inventory import inventory_text
 from orchestrator.act import processes
+from orchestrator.act.order import PERMIT
 from orchestrator.domain.incidents import FINAL, Incident, IncidentState
 from orchestrator.domain.runs import Run, RunKind, RunStatus
 from orchestrator.record.store import SqlStore, open_store
@@ -256,14 +257,17 @@ class Lane:
         return found
 
     def look_for(self, look: Callable[[], T | None], *, seconds: float, drive: Drive = _nothing) -> T | None:
-        """The first true answer; None after so many seconds."""
-        deadline = min(time.monotonic() + seconds, self._deadline)
+        """The first true answer; None after so many seconds. Raises RowError where the suite's time is over."""
+        deadline = time.monotonic() + seconds
         while True:
             drive()
             answer = look()
             if answer:
                 return answer
-            if time.monotonic() > deadline:
+            now = time.monotonic()
+            if now > self._deadline:
+                raise RowError("the suite's time was over before the row was done")
+            if now > deadline:
                 return None
             time.sleep(LOOK)
 
@@ -284,10 +288,13 @@ class Lane:
         return any(event.incident_id for event in self.store.events(after=after, limit=1000))
 
     def go_on(self, patients: Sequence[Patient], before: int, since: float, *, drive: Drive = _nothing) -> None:
-        """Wait for the next event of an incident after the ledger's line `before`; note how long it took."""
+        """Wait for the next event of an incident after the ledger's line `before`; note how long it took.
+
+        To come to the boundary at which it dies next is to go on as well.
+        """
         if self.is_over(patients):
             return
-        if self.look_for(lambda: self.has_moved(before), seconds=PATIENCE, drive=drive):
+        if self.look_for(lambda: self.has_moved(before) or self.is_dead, seconds=PATIENCE, drive=drive):
             self.tally.seconds.append(time.monotonic() - since)
 
     def settle(
@@ -319,9 +326,13 @@ class Lane:
         )
 
     def _left_over(self) -> list[str]:
-        """Private folders of runs."""
+        """Private folders of runs. One that holds a permit alone keeps a run that was given up from ever starting."""
         folder = self.state / "runs"
-        return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+        found: dict[str, list[str]] = {}
+        # A run may remove its own at any moment.
+        with contextlib.suppress(FileNotFoundError):
+            found = {path.name: os.listdir(path) for path in folder.iterdir()}
+        return sorted(name for name, content in found.items() if content != [PERMIT])
 
 
 @contextlib.contextmanager
