@@ -347,7 +347,8 @@ def lane(*arguments: object, **options: object) -> Iterator[Lane]:
 
 def kill_run(run: Run) -> None:
     """kill -9 of the run's own process; of no other that got its number."""
-    processes.send(run.pid or 0, run.pid_start or 0, signal.SIGKILL)
+    if run.pid and run.pid_start:
+        processes.send(run.pid, run.pid_start, signal.SIGKILL)
 
 
 def _free_port() -> int:

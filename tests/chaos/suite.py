@@ -150,11 +150,12 @@ ROWS = (
 class Suite:
     """The rows of one form, over one lab."""
 
-    def __init__(self, rows: Sequence[Row], folder: Path, seed: int, *, short: bool) -> None:
+    def __init__(self, rows: Sequence[Row], folder: Path, seed: int, *, short: bool, limit: float) -> None:
+        """`limit`: seconds for all of it."""
         self.rows, self.seed, self.short = rows, seed, short
         self.results: dict[str, tuple[Tally, str]] = {}
         self._folder = folder
-        self._deadline = time.monotonic() + LIMITS[short] - TAKE_DOWN
+        self._deadline = time.monotonic() + limit - TAKE_DOWN
 
     def run(self) -> None:
         """All rows; results as they come."""
@@ -290,6 +291,7 @@ def main() -> int:
     parser.add_argument("--short", action="store_true", help="fewer of each, at most 4 minutes")
     parser.add_argument("--row", action="append", default=[], help="only this row; may be given again")
     parser.add_argument("--seed", type=int, help="of random instants and choices")
+    parser.add_argument("--limit", type=float, help="seconds; on a machine that is busy with other things")
     parser.add_argument("--keep", action="store_true", help="keep each row's state and its orchestrator's log")
     parser.add_argument("--list", action="store_true", help="name the rows")
     given = parser.parse_args()
@@ -307,7 +309,8 @@ def main() -> int:
     say(f"chaos: {len(chosen)} rows, seed {seed}")
     begun = time.monotonic()
     with workplace(keep=given.keep) as folder:
-        suite = Suite(chosen, folder, seed, short=given.short)
+        limit = given.limit or LIMITS[given.short]
+        suite = Suite(chosen, folder, seed, short=given.short, limit=limit)
         suite.run()
         if given.keep:
             say(f"chaos: kept in {folder}")
