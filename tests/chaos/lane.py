@@ -33,7 +33,7 @@ HEALER = Path(sys.executable).parent / "healer"
 LEASE, RENEWAL = 16, 1
 #: Seconds from the last thing that was done until nothing may be under way any more: a lease, a run's limit (20 s), the
 #: 15 s that a run without a process is waited for, and as much again for what follows it.
-PATIENCE = 90.0
+PATIENCE = 180.0
 LOOK = 0.05
 T = TypeVar("T")
 Drive = Callable[[], None]
