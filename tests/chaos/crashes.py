@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import partial
 
 from orchestrator import app
@@ -19,6 +20,8 @@ from tests.chaos.lane import HEALED, HEALED_OR_TOLD, PATIENCE, Lane, RowError, k
 from tests.chaos.ward import with_word
 
 TOLD = frozenset({IncidentState.ESCALATED})
+#: The two sides of a step that a crash tells apart: after it was recorded is before the next one.
+SIDES = ("*: step begins", "*: step ended, not recorded")
 #: Seconds into a run at which the last kill at a random instant comes; a run takes a second or two.
 INTO_RUN = 1.5
 
@@ -99,21 +102,23 @@ def at_boundaries(name: str, lane: Lane, size: int) -> None:
 
 
 def in_turn(lane: Lane, size: int) -> None:
-    """`size` healings, each killed at every boundary of a recorded step, one after the other."""
+    """`size` healings, each killed at every recorded step, before it and before it is recorded, one after the other."""
     way = WAYS["healed"]
-    steps = [one for one in _explore(lane, way) if ": step " in one]
+    lane.start(watched=True)
     for _ in range(size):
-        left = list(steps)
-        lane.arm(*left)
+        spent: list[str] = []
+        lane.arm(*SIDES)
         patient = way.fall_ill(lane)
         ended = partial(_dead_or_over, lane, patient)
         while lane.look_for(ended, seconds=PATIENCE) and lane.is_dead:
-            left.remove(lane.passed()[-1])
-            lane.arm(*left)
+            spent.append(lane.passed()[-1])
+            lane.arm(*SIDES, but=spent)
             _start_again(lane, [patient])
-        if left:
-            raise RowError(f"the healing was over before it was killed at {left}")
         lane.settle([patient])
+        lane.tally.killed |= set(spent)
+        steps = [{_step(one) for one in spent if fnmatchcase(one, side)} for side in SIDES]
+        if steps[0] != steps[1] or not steps[0]:
+            raise RowError(f"it was killed before the steps {sorted(steps[0])}, and at the end of {sorted(steps[1])}")
 
 
 def _explore(lane: Lane, way: Way) -> list[str]:
@@ -196,12 +201,14 @@ def _kill(pid: int) -> None:
 
 
 def at_random(kill: Callable[[Lane, Run], None], lane: Lane, size: int) -> None:
-    """`size` kills, each at a random instant of an act or a verify, with a healing on each host under way."""
+    """`size` kills, each at a random instant of an act or a verify, with a healing under way, or one on each host."""
     lane.start()
     while lane.tally.times < size:
         kind = lane.random.choice((RunKind.ACT, RunKind.VERIFY))
         instant = lane.random.uniform(0, INTO_RUN)
-        patients = [lane.fall_ill(host, seconds=lane.random.uniform(0.2, 1.0)) for host in lane.acting]
+        # What ends an orchestrator meets all healings; what ends a run, only one.
+        hosts = lane.acting if kill in (kill_orchestrator, kill_all) else [lane.random.choice(lane.acting)]
+        patients = [lane.fall_ill(host, seconds=lane.random.uniform(0.2, 1.0)) for host in hosts]
         target = lane.random.choice(patients)
         lane.wait_for(partial(lane.is_running, target, kind), f"the {kind} of {target} runs")
         lane.rest(instant)

@@ -77,7 +77,7 @@ def clock_wrong(sign: int, lane: Lane, size: int) -> None:
     for _ in range(size):
         lane.tally.times += 1
         lane.start(watched=True, clock=_clock(lane, sign * SHIFT))
-        lane.settle([lane.fall_ill(host) for host in lane.acting])
+        lane.settle([lane.fall_ill(lane.acting[-1])])
         patient = _act_runs(lane)
         lane.kill()
         before, since = lane.store.newest(), time.monotonic()
@@ -97,7 +97,7 @@ def clock_jumps(sign: int, lane: Lane, size: int) -> None:
         _set(lane, sign * SHIFT)
         lane.go_on([patient], before, since)
         lane.settle([patient])
-        lane.settle([lane.fall_ill(host) for host in lane.acting])
+        lane.settle([lane.fall_ill(lane.acting[-1])])
         lane.kill()
 
 
@@ -139,7 +139,6 @@ def _host_gone(lane: Lane, size: int, set_gone: Callable[[str, bool], None]) -> 
     lane.start()
     host = lane.acting[0]
     for _ in range(size):
-        others = [lane.fall_ill(other) for other in lane.acting[1:]]
         patient = _act_runs(lane, seconds=4.0)
         lane.rest(lane.random.uniform(0, 3.0))
         lane.tally.times += 1
@@ -152,7 +151,6 @@ def _host_gone(lane: Lane, size: int, set_gone: Callable[[str, bool], None]) -> 
             lane.tally.verdict.stuck.append(f"the act of {patient[1]} went on for {ENDS:g} s without its host")
         lane.go_on([patient], before, since)
         lane.settle([patient], HEALED_OR_TOLD)
-        lane.settle(others)
         lane.settle([lane.fall_ill(host)])
 
 
@@ -208,7 +206,7 @@ def store_full(lane: Lane, size: int) -> None:
         lane.go_on(patients, before, since)
         # A run whose record is incomplete is one that nobody may rely on: it counts as unknown, and verify judges.
         lane.settle(patients, HEALED_OR_TOLD)
-        lane.settle([lane.fall_ill(host) for host in lane.acting], HEALED)
+        lane.settle([lane.fall_ill(lane.acting[0])])
 
 
 def _stuff(file: Path) -> None:

@@ -8,6 +8,7 @@ import os
 import random
 import signal
 import socket
+import sqlite3
 import statistics
 import subprocess
 import sys
@@ -34,7 +35,8 @@ LEASE, RENEWAL = 16, 1
 #: Seconds from the last thing that was done until nothing may be under way any more: a lease, a run's limit (20 s), the
 #: 15 s that a run without a process is waited for, and as much again for what follows it.
 PATIENCE = 180.0
-LOOK = 0.05
+#: Seconds between two looks whether somebody wrote to the store, and between two at all else.
+LOOK, LOOK_ANYWAY = 0.05, 0.5
 T = TypeVar("T")
 Drive = Callable[[], None]
 
@@ -87,6 +89,7 @@ class Lane:
         self._deadline = deadline
         self._process: subprocess.Popen[bytes] | None = None
         self._store: SqlStore | None = None
+        self._versions: sqlite3.Connection | None = None
         self._fallen: Counter[Patient] = Counter()
         self._armed, self._passed = folder / "armed", folder / "passed"
         self._settings: dict[str, object] = {}
@@ -189,10 +192,10 @@ class Lane:
 
     # boundaries -----------------------------------------------------------------------------------
 
-    def arm(self, *names: str) -> None:
-        """The watched orchestrator dies at the first of these boundaries."""
+    def arm(self, *names: str, but: Sequence[str] = ()) -> None:
+        """The watched orchestrator dies at the first boundary that one of these patterns fits, `but` for these."""
         draft = self._armed.with_suffix(".part")
-        draft.write_text(json.dumps(names))
+        draft.write_text(json.dumps({"at": names, "but": list(but)}))
         draft.replace(self._armed)
 
     def passed(self) -> list[str]:
@@ -258,13 +261,16 @@ class Lane:
 
     def look_for(self, look: Callable[[], T | None], *, seconds: float, drive: Drive = _nothing) -> T | None:
         """The first true answer; None after so many seconds. Raises RowError where the suite's time is over."""
-        deadline = time.monotonic() + seconds
+        deadline, seen, again = time.monotonic() + seconds, -1, 0.0
         while True:
-            drive()
-            answer = look()
-            if answer:
-                return answer
-            now = time.monotonic()
+            now, written = time.monotonic(), self._written()
+            # To ask the store anew where nobody wrote to it would cost as much as a healing.
+            if written != seen or now > again or self.is_dead:
+                seen, again = written, now + LOOK_ANYWAY
+                drive()
+                answer = look()
+                if answer:
+                    return answer
             if now > self._deadline:
                 raise RowError("the suite's time was over before the row was done")
             if now > deadline:
@@ -274,6 +280,15 @@ class Lane:
     def rest(self, seconds: float, *, drive: Drive = _nothing) -> None:
         """Let time pass."""
         self.look_for(lambda: None, seconds=seconds, drive=drive)
+
+    def _written(self) -> int:
+        """Another number whenever somebody wrote to the store."""
+        if self._store is None:
+            return 0
+        if self._versions is None:
+            self._versions = sqlite3.connect(self.state / "healer.sqlite", check_same_thread=False)
+            self.cleanup.callback(self._versions.close)
+        return int(self._versions.execute("PRAGMA data_version").fetchone()[0])
 
     def is_over(self, patients: Sequence[Patient]) -> bool:
         """Whether each has an incident, and nothing is under way."""

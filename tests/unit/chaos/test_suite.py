@@ -36,7 +36,7 @@ def test_the_suites_own_action_is_a_complete_one() -> None:
 
 def test_it_dies_at_an_armed_boundary_and_has_noted_it(tmp_path: Path) -> None:
     armed, passed = tmp_path / "armed", tmp_path / "passed"
-    armed.write_text('["feed: second"]')
+    armed.write_text('{"at": ["feed: f*", "*: second"], "but": ["feed: first"]}')
     program = (
         "import sys; from pathlib import Path; from tests.chaos.boundaries import Boundaries\n"
         "at = Boundaries(Path(sys.argv[1]), Path(sys.argv[2])).at\n"
@@ -51,7 +51,7 @@ def test_it_dies_at_an_armed_boundary_and_has_noted_it(tmp_path: Path) -> None:
 
 def test_what_is_not_armed_is_passed(tmp_path: Path) -> None:
     armed, passed = tmp_path / "armed", tmp_path / "passed"
-    armed.write_text("[]")
+    armed.write_text('{"at": ["feed: second"], "but": []}')
 
     Boundaries(armed, passed).at("first")
 
