@@ -22,6 +22,8 @@ from tests.chaos.ward import with_word
 TOLD = frozenset({IncidentState.ESCALATED})
 #: The two sides of a step that a crash tells apart: after it was recorded is before the next one.
 SIDES = ("*: step begins", "*: step ended, not recorded")
+#: Seconds in which a workflow ends after an incident's last move.
+AFTER_LAST_MOVE = 3.0
 #: Seconds into a run at which the last kill at a random instant comes; a run takes a second or two.
 INTO_RUN = 1.5
 
@@ -109,8 +111,7 @@ def in_turn(lane: Lane, size: int) -> None:
         spent: list[str] = []
         lane.arm(*SIDES)
         patient = way.fall_ill(lane)
-        ended = partial(_dead_or_over, lane, patient)
-        while lane.look_for(ended, seconds=PATIENCE) and lane.is_dead:
+        while _dies(lane, patient):
             spent.append(lane.passed()[-1])
             lane.arm(*SIDES, but=spent)
             _start_again(lane, [patient])
@@ -140,10 +141,10 @@ def _die_at(lane: Lane, way: Way, boundary: str) -> bool:
     def drive() -> None:
         way.drive(lane, patient)
 
-    lane.look_for(partial(_dead_or_over, lane, patient), seconds=PATIENCE, drive=drive)
+    died = _dies(lane, patient, drive)
     lane.arm()
     accepted = way.ends
-    if lane.is_dead:
+    if died:
         lane.tally.killed.add(boundary)
         _start_again(lane, [patient], drive)
         cut = boundary.partition(": ")[2] in BEFORE_GO
@@ -160,8 +161,10 @@ def _start_again(lane: Lane, patients: Sequence[Patient], drive: Callable[[], No
     lane.go_on(patients, before, since, drive=drive)
 
 
-def _dead_or_over(lane: Lane, patient: Patient) -> bool:
-    return lane.is_dead or lane.is_over([patient])
+def _dies(lane: Lane, patient: Patient, drive: Callable[[], None] = lambda: None) -> bool:
+    """Whether the orchestrator dies before the patient's healing is over, or right after its last move."""
+    lane.look_for(lambda: lane.is_dead or lane.is_over([patient]), seconds=PATIENCE, drive=drive)
+    return lane.is_dead or bool(lane.look_for(lambda: lane.is_dead, seconds=AFTER_LAST_MOVE))
 
 
 def _step(boundary: str) -> str:

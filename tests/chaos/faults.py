@@ -15,7 +15,7 @@ from pathlib import Path
 from orchestrator.act import processes
 from orchestrator.domain.runs import RunKind
 from tests.chaos.judge import Patient
-from tests.chaos.lane import HEALED, HEALED_OR_TOLD, LEASE, Lane, RowError
+from tests.chaos.lane import HEALED_OR_TOLD, LEASE, Lane, RowError
 
 #: Seconds by which a clock is wrong, and for which a file is locked or a file system full.
 SHIFT, LOCKED, FULL = 600, 20.0, 8.0
