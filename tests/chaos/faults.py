@@ -15,7 +15,7 @@ from pathlib import Path
 from orchestrator.act import processes
 from orchestrator.domain.runs import RunKind
 from tests.chaos.judge import Patient
-from tests.chaos.lane import HEALED_OR_TOLD, LEASE, Lane, RowError
+from tests.chaos.lane import HEALED_OR_TOLD, HERE, LEASE, Lane, RowError
 
 #: Seconds by which a clock is wrong, and for which a file is locked or a file system full.
 SHIFT, LOCKED, FULL = 600, 20.0, 8.0
@@ -55,35 +55,36 @@ def library() -> Path:
     return found[0]
 
 
-def _clock(lane: Lane, seconds: int) -> Mapping[str, str]:
-    """The environment in which a process sees the clock of `_set`; its steady clock is the machine's."""
-    _set(lane, seconds)
+def _clock(**words: str) -> Mapping[str, str]:
+    """The environment in which a process sees another clock; its steady clock is the machine's."""
     return {
         "LD_PRELOAD": str(library()),
-        "FAKETIME_TIMESTAMP_FILE": str(lane.folder / "clock"),
-        "FAKETIME_NO_CACHE": "1",
+        "PYTHONPATH": str(HERE / "clock"),
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        **words,
     }
 
 
-def _set(lane: Lane, seconds: int) -> None:
-    draft = lane.folder / "clock.part"
+def _set(lane: Lane, seconds: int) -> Path:
+    """Set the clock of whoever reads this file; they look once a second."""
+    draft, file = lane.folder / "clock.part", lane.folder / "clock"
     draft.write_text(f"{seconds:+d}\n")
-    draft.replace(lane.folder / "clock")
+    return draft.replace(file)
 
 
 def clock_wrong(sign: int, lane: Lane, size: int) -> None:
     """Started while the clock is 10 minutes wrong; killed in an act, and started again with the right one."""
     for _ in range(size):
         lane.tally.times += 1
-        lane.start(watched=True, clock=_clock(lane, sign * SHIFT))
+        lane.start(watched=True, clock=_clock(FAKETIME=f"{sign * SHIFT:+d}"))
         lane.settle([lane.fall_ill(lane.acting[-1])])
         patient = _act_runs(lane)
         lane.kill()
         before, since = lane.store.newest(), time.monotonic()
         lane.start()
         lane.go_on([patient], before, since)
-        lane.settle([patient])
+        # It may have been killed between the claim of the act and its begin.
+        lane.settle([patient], HEALED_OR_TOLD)
         lane.kill()
 
 
@@ -91,7 +92,8 @@ def clock_jumps(sign: int, lane: Lane, size: int) -> None:
     """It jumps by 10 minutes in the middle of an act; what falls ill later is healed as ever."""
     for _ in range(size):
         lane.tally.times += 1
-        lane.start(watched=True, clock=_clock(lane, 0))
+        file = _set(lane, 0)
+        lane.start(watched=True, clock=_clock(FAKETIME_TIMESTAMP_FILE=str(file), FAKETIME_CACHE_DURATION="1"))
         patient = _act_runs(lane)
         before, since = lane.store.newest(), time.monotonic()
         _set(lane, sign * SHIFT)

@@ -15,11 +15,12 @@ from tests.chaos.boundaries import Boundaries, install
 #: A machine's clock is one: what is told to the orchestrator of the time is told to its runs too.
 CLOCK = (
     "LD_PRELOAD",
+    "PYTHONPATH",
     "FAKETIME",
+    "FAKETIME_SHARED",
     "FAKETIME_TIMESTAMP_FILE",
-    "FAKETIME_NO_CACHE",
+    "FAKETIME_CACHE_DURATION",
     "FAKETIME_DONT_FAKE_MONOTONIC",
-    "FAKETIME_DONT_RESET",
 )
 
 

@@ -261,7 +261,10 @@ def say(line: str) -> None:
 
 
 def remove_what_killed_suites_left(base: Path) -> None:
-    """Mounts and folders whose process is gone."""
+    """Mounts and folders whose process is gone, and what libfaketime shares between processes."""
+    for shared in Path("/dev/shm").glob("*faketime_*_*"):
+        if not Path("/proc", shared.name.rpartition("_")[2]).exists():
+            shared.unlink(missing_ok=True)
     for folder in base.glob(f"{PREFIX}*"):
         if Path("/proc", folder.name.removeprefix(PREFIX)).exists():
             continue
@@ -281,6 +284,7 @@ def workplace(*, keep: bool) -> Iterator[Path]:
     try:
         yield folder
     finally:
+        remove_what_killed_suites_left(base)
         if not keep:
             shutil.rmtree(folder, ignore_errors=True)
 
