@@ -3,7 +3,7 @@ SHELL := /bin/bash
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 
-.PHONY: help setup demo test lint clean
+.PHONY: help setup demo test chaos-short chaos lint clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -19,6 +19,12 @@ demo: setup ## boot three real hosts, break them, watch them being healed
 
 test: setup ## everything that proves it, with the time of each part
 	@scripts/test
+
+chaos-short: setup ## kill it in every way, on real hosts: 4 minutes at most
+	@scripts/chaos --short
+
+chaos: setup ## the same at every boundary, 200 kills and more: 45 minutes at most
+	@scripts/chaos
 
 lint: setup ## the house rules alone
 	@scripts/test lint

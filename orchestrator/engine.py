@@ -50,6 +50,9 @@ FORGOTTEN_AT_ONCE = 100
 #: Seconds between two looks whether a drain is to be cut short.
 HURRY_LOOK = 0.2
 
+#: What SQLite says where nothing can be written for now.
+_NO_ROOM = ("is full", "disk I/O error")
+
 #: Which queue a workflow of that name waits in.
 QUEUES = {"plan": PLANS, "look": PLANS, "apply": HOSTS, "rollback": HOSTS, "hold": HOLDS}
 
@@ -74,7 +77,16 @@ def database(url: str) -> sa.Engine:
         if sqlite3.sqlite_version_info < SUBSECOND_SQLITE:
             connection.create_function("unixepoch", -1, lambda *_: time.time())
 
+    sa.event.listen(engine, "handle_error", _wait_for_room)
     return engine
+
+
+def _wait_for_room(context: sa.engine.ExceptionContext) -> None:
+    """Make DBOS wait and try again, as it does for a lock: a full disk would end a workflow, and its slot with it."""
+    said = str(context.original_exception)
+    if isinstance(context.original_exception, sqlite3.Error) and any(word in said for word in _NO_ROOM):
+        locked = sqlite3.OperationalError(f"database is locked, so to speak: {said}")
+        raise sa.exc.OperationalError(context.statement, None, locked) from context.original_exception
 
 
 def _config(url: str, executor: str) -> DBOSConfig:

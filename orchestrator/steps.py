@@ -16,7 +16,7 @@ from orchestrator.detect.detector import Detector
 from orchestrator.domain import ids
 from orchestrator.domain.actions import ESCALATE, Action, Decision, ParameterSource
 from orchestrator.domain.hosts import Host
-from orchestrator.domain.ids import IncidentId
+from orchestrator.domain.ids import IncidentId, RunId
 from orchestrator.domain.incidents import UNDER_WAY, Incident, IncidentState, Origin
 from orchestrator.domain.runs import PlaybookJob, PlaybookResult, Run, RunKind, RunStatus
 from orchestrator.domain.verdicts import Facts, Verdict
@@ -37,6 +37,8 @@ PASSING = (1.0, 5.0, 15.0)
 AFTER_ACT = (1.0, 5.0, 15.0, 30.0, 30.0, 30.0)
 #: Seconds between tries while the store can't be written: nothing acts that can't be recorded, and nothing is lost.
 STORE_PAUSE = 2.0
+#: Runs that change nothing.
+READING = frozenset({RunKind.CHECK, RunKind.VERIFY})
 #: Seconds between tries, and how many, while an earlier run may still be at work on the host.
 BUSY_PAUSE, BUSY_TRIES = 5.0, 12
 
@@ -121,10 +123,17 @@ class Steps:
             raise Interrupted
 
     def _run(self, incident_id: str, kind: RunKind, *, digest: str = "") -> PlaybookResult:
+        """Run once. A reading that never began says nothing of the host: it is begun anew, under a name of its own."""
+        result = self._run_as(ids.run_id(IncidentId(incident_id), kind), incident_id, kind, digest)
+        if kind in READING and result.status is RunStatus.REFUSED:
+            return self._run_as(ids.second_run_id(IncidentId(incident_id), kind), incident_id, kind, digest)
+        return result
+
+    def _run_as(self, run_id: RunId, incident_id: str, kind: RunKind, digest: str) -> PlaybookResult:
         action, decision = self._action(incident_id), self._decision(incident_id)
         host, settings = self._host(incident_id), self._rooms.settings
         job = PlaybookJob(
-            run_id=ids.run_id(IncidentId(incident_id), kind),
+            run_id=run_id,
             incident_id=IncidentId(incident_id),
             kind=kind,
             action=action.id,

@@ -49,6 +49,11 @@ def run_id(incident: IncidentId, kind: str) -> RunId:
     return RunId(f"{incident}-{kind}")
 
 
+def second_run_id(incident: IncidentId, kind: str) -> RunId:
+    """The run that stands in for a reading that was on record and never began."""
+    return RunId(f"{run_id(incident, kind)}-2")
+
+
 def approval_id(incident: IncidentId) -> ApprovalId:
     """The one question that a healing may ask."""
     return ApprovalId(f"apr-{incident.removeprefix('inc-')}")

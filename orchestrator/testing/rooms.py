@@ -63,6 +63,8 @@ class FakeExecutor:
             RunKind.VERIFY: RunStatus.SUCCEEDED,
             RunKind.ROLLBACK: RunStatus.SUCCEEDED,
         } | {RunKind(kind): status for kind, status in endings.items()}
+        #: How a second run of a kind ends, where that differs.
+        self.then: dict[RunKind, RunStatus] = {}
         self.jobs: list[PlaybookJob] = []
         self.canceled: list[RunId] = []
         self._ended: dict[RunId, PlaybookResult] = {}
@@ -71,6 +73,7 @@ class FakeExecutor:
         if job.run_id not in self._ended:
             self.jobs.append(job)
             status = self.endings[job.kind]
+            self.endings |= {job.kind: self.then.get(job.kind, status)}
             changed = job.kind in (RunKind.ACT, RunKind.ROLLBACK) and status is RunStatus.SUCCEEDED
             self._ended[job.run_id] = PlaybookResult(run_id=job.run_id, status=status, changed=changed)
         return self._ended[job.run_id]

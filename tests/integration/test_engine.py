@@ -103,6 +103,42 @@ def test_a_cut_workflow_goes_on_at_the_next_launch_without_repeating_its_steps(t
     assert (tmp_path / "seen").read_text().split() == ["one", "two"]
 
 
+def test_a_step_whose_result_finds_no_room_waits_for_it_and_is_not_run_again(tmp_path: Path) -> None:
+    run(
+        tmp_path,
+        """
+        import sqlalchemy as sa
+        import orchestrator.engine as module
+        most, refused, made = [1], [], module.database
+        def small(url):
+            database = made(url)
+            # A number below what the file has means: it may not grow.
+            sa.event.listen(database, "begin", lambda one: one.exec_driver_sql(f"PRAGMA max_page_count={most[0]}"))
+            sa.event.listen(database, "rollback", lambda one: refused.append(1))
+            return database
+        module.database = small
+        def plan(argument):
+            def one():
+                refused.clear()
+                most[0] = 1
+                note("one")
+                return "x" * 1_000_000
+            engine.step("one", one)
+            engine.step("two", lambda: note("two"))
+        most[0] = 1_000_000
+        engine = DurableEngine(url, folder / "lock", {"plan": plan}, 4)
+        engine.launch()
+        engine.start("plan", "i1", "i1", host="web1")
+        wait_for(lambda: seen and refused)
+        most[0] = 1_000_000
+        wait_for(lambda: "two" in seen)
+        wait_for(lambda: not engine.alive("i1"))
+        assert seen == ["one", "two"], seen
+        engine.close()
+        """,
+    )
+
+
 def test_a_second_worker_on_the_same_folder_is_refused(tmp_path: Path) -> None:
     output = run(
         tmp_path,

@@ -242,6 +242,29 @@ def test_each_ending_of_a_run_leads_to_one_state_and_nothing_is_repeated(
     assert (state is IncidentState.ESCALATED) == bool(one.told.sentences)
 
 
+@pytest.mark.parametrize("kind", ["check", "verify"])
+def test_a_reading_that_never_began_is_begun_anew_and_undoes_no_act(kind: str) -> None:
+    one = house(reversible=True)
+    ending = one.executor.endings[RunKind(kind)]
+    one.executor.endings[RunKind(kind)] = RunStatus.REFUSED
+    one.executor.then = {RunKind(kind): ending}
+
+    one.plan()
+
+    assert one.state is IncidentState.HEALED, one.reason
+    assert [job.run_id for job in one.executor.jobs if job.kind == kind] == [
+        f"{one.incident}-{kind}",
+        f"{one.incident}-{kind}-2",
+    ]
+
+
+def test_a_reading_that_never_begins_at_all_tells_a_person() -> None:
+    one = house(endings={"check": RunStatus.REFUSED}).plan()
+
+    assert one.kinds == ["check", "check"]
+    assert one.state is IncidentState.ESCALATED
+
+
 def test_what_can_be_undone_is_undone_when_it_did_not_help() -> None:
     one = house(reversible=True, endings={"verify": RunStatus.SICK}).plan()
 
