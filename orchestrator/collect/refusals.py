@@ -56,6 +56,7 @@ TABLE: dict[str, tuple[type[HealingError], str]] = {
 }
 #: Of paramiko's own words: the login or channel was late, not refused.
 _LATE = ("timeout", "timed out")
+_NO_GREETING = "Error reading SSH protocol banner"
 _NO_ROUTE = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN}
 
 
@@ -65,6 +66,8 @@ def translate(error: BaseException, host: str, address: str) -> HealingError:
     said = _words(error)
     if any(word in said.lower() for word in _LATE):
         return HostTimeout(TABLE["TimeoutError"][1].format(at=at))
+    if _NO_GREETING in said:
+        return HostUnreachable(f"{at} takes connections, but no SSH server greets there. Does its sshd hang?")
     if isinstance(error, OSError) and error.errno in _NO_ROUTE:
         return HostUnreachable(f"There is no way to {at}: {said}. Is it up, and is its network?")
     name = next((one.__name__ for one in type(error).__mro__ if one.__name__ in TABLE), "OSError")

@@ -56,7 +56,7 @@ CASES = [
         trouble=FROZEN,
         act="unreachable",
         middle=rf"{LOST}\) and did not heal it: billing.service is failed .*not repeated",
-        before=r"nothing was done: HOST \(.*\) did not (answer in time|finish the SSH handshake in time)",
+        before=r"nothing was done: HOST \(.*\) .*(in time|no SSH server greets there)",
     ),
     Case(
         host="web2",
@@ -170,8 +170,12 @@ def test_another_host_is_healed_while_they_are_away(fleet: Fleet) -> None:
 
 
 def test_room_is_made_on_a_host_that_has_none_for_ansible_itself(fleet: Fleet) -> None:
-    assert fleet.room.state == "healed", fleet.room.reason
-    assert fleet.room.runs["act"].action == "free_disk_space"
+    """What fills /tmp and /var/tmp there is too young to go, so that it is not healed; but what may go has gone."""
+    act = fleet.room.runs["act"]
+
+    assert (act.action, act.status.value) == ("free_disk_space", "succeeded"), act.reason
+    assert "/tmp is 100 % full" in fleet.room.reason
+    assert "/var/log/shop" not in fleet.room.reason
 
 
 @pytest.mark.long

@@ -88,8 +88,11 @@ HOST_KEY = Trouble(
 #: Every folder in which Ansible's modules could unpack themselves.
 DISK = _shell(
     "disk full",
-    f"for d in {_TEMPORARY}; do head -c 8M /dev/zero >$d/full || true; done",
-    f"for d in {_TEMPORARY}; do rm $d/full; done",
+    f"fill() {{ for d in {_TEMPORARY}; do cat /dev/zero >>$d/full; done 2>/dev/null; true; }}; fill; "
+    # And what a module gives back as it ends.
+    f"systemd-run --quiet --unit=filler sh -c 'while :; do for d in {_TEMPORARY}; do cat /dev/zero >>$d/full; done "
+    "2>/dev/null; sleep 0.05; done'",
+    f"systemctl stop filler; for d in {_TEMPORARY}; do rm $d/full; done",
     prepare="cp -a /home/healer /root/home; "
     f"for d in {_TEMPORARY}; do mount -t tmpfs -o size=4m,mode=1777 tmpfs $d; done; "
     "cp -a /root/home/. /home/healer/; chmod 0755 /home/healer",

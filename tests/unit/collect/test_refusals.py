@@ -53,6 +53,7 @@ def test_the_table_names_nothing_that_paramiko_does_not_have() -> None:
         (paramiko.AuthenticationException("no"), HostAuthRefused, "refused the login: no. Check ansible_user"),
         (paramiko.BadAuthenticationType("no", ["password"]), HostAuthRefused, "Allow keys there."),
         (paramiko.ChannelException(1, "Administratively prohibited"), HostUnreachable, "AllowTcpForwarding"),
+        (paramiko.SSHException("Error reading SSH protocol banner"), HostUnreachable, "no SSH server greets there."),
         (paramiko.SSHException("odd\n  words"), HostUnreachable, "failed: odd words."),
         (paramiko.hostkeys.InvalidHostKey("line", ValueError()), HostKeyMismatch, "known_hosts has a line"),
         (RuntimeError("x" * 1000), HostUnreachable, "broke: xxx"),
