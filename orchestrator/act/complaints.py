@@ -9,12 +9,12 @@ TABLE: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), sentence)
     for pattern, sentence in (
         (
-            r"via ssh: .*remote host identification has changed",
+            r"(?:via|over) ssh: .*remote host identification has changed",
             "{host} shows another host key than known_hosts has. Somebody may be in between, or it was set up anew. "
             "Compare on the host, then: healer trust {host} --replace",
         ),
         (
-            r"via ssh: .*host key verification failed",
+            r"(?:via|over) ssh: .*host key verification failed",
             "{host} shows a host key that known_hosts does not have (Host key verification failed). Compare it on the "
             "host, then: healer trust {host}",
         ),
@@ -31,15 +31,15 @@ TABLE: tuple[tuple[re.Pattern[str], str], ...] = tuple(
             r"no usable temporary directory found|^OSError: \[Errno (?:28|122)\]|failed to create temporary directory",
             "{host} has no room for Ansible's temporary files ({said}). Make room in /tmp or /var/tmp there",
         ),
-        (r"via ssh: .*permission denied \(", "{host} refused our login ({said})"),
+        (r"(?:via|over) ssh: .*permission denied \(", "{host} refused our login ({said})"),
         (
-            r"data could not be sent to remote host"
-            r"|via ssh: .*(?:shared connection to|broken pipe|not responding|connection reset)",
-            "the SSH connection to {host} broke",
+            r"(?:via|over) ssh: .*(?:connection (?:closed|timed out|refused)|no route to host|network is unreachable)",
+            "{host} takes no SSH connection ({said})",
         ),
         (
-            r"via ssh: .*(?:connection (?:closed|timed out|refused)|no route to host|network is unreachable)",
-            "{host} takes no SSH connection ({said})",
+            r"data could not be sent to remote host"
+            r"|(?:via|over) ssh: .*(?:shared connection to|broken pipe|not responding|connection reset)",
+            "the SSH connection to {host} broke",
         ),
     )
 )
@@ -67,6 +67,5 @@ def plain(said: str, host: str, stderr: str = "") -> str:
 
 def _own(said: str) -> str:
     """Without what Ansible puts before and after the words of others."""
-    words = re.sub(r"^(?:task failed: |failed to connect to the host via ssh: )+", "", said, flags=re.IGNORECASE)
-    words = words.removesuffix("Make sure this host can be reached over ssh:").rstrip(" .:")
+    words = re.sub(r"^(?:task failed: )?(?:.* (?:via|over) ssh: )?", "", said, flags=re.IGNORECASE).rstrip(" .:")
     return words if len(words) <= _SAID else f"{words[:_SAID]}..."

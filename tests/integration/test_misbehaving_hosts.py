@@ -185,7 +185,7 @@ def test_a_host_that_stays_away_is_told_keeps_its_slot_and_is_healed_once_it_is_
     """Frozen, off the network, and at work for longer than the run may take; each for minutes."""
     busy = Trouble(name="busy", begin=lambda healer, host: None, mend=lambda healer, host: None)
     cases = {"web1": (FROZEN, "unreachable"), "web2": (NETWORK, "unreachable"), "web3": (busy, "timed_out")}
-    with house("long", tmp_path_factory.mktemp("long"), len(cases)) as stage:
+    with house("long", tmp_path_factory.mktemp("long"), len(cases), task_seconds=60) as stage:
 
         def story(host: str, trouble: Trouble, act: str) -> None:
             run = stage.in_the_middle(host, "billing.service")

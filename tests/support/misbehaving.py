@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import shutil
 import threading
 import time
@@ -101,20 +102,23 @@ SUDO = _shell("sudo revoked", "mv /etc/sudoers.d/healer /root/rule", "mv /root/r
 PYTHON = _shell("Python gone", "mv /usr/bin/python3 /usr/bin/gone", "mv /usr/bin/gone /usr/bin/python3")
 
 
-def catalog(folder: Path) -> None:
-    """The real actions, but restart_service stops in its middle while the host has /run/linger."""
+def catalog(folder: Path, task_seconds: int) -> None:
+    """The real actions, but restart_service stops in its middle while the host has /run/linger, for `task_seconds`."""
     for name in ("playbooks", "roles"):
         shutil.copytree(HOME / name, folder / name)
     main = folder / "roles" / "restart_service" / "tasks" / "main.yml"
+    row = folder / "playbooks" / "restart_service" / "action.yml"
+    limits = re.sub(r"(?m)^(task|run)_timeout_seconds:.*\n", "", row.read_text(encoding="utf-8"))
+    row.write_text(f"task_timeout_seconds: {task_seconds}\nrun_timeout_seconds: {4 * task_seconds}\n{limits}")
     text = main.read_text(encoding="utf-8")
     assert "- name: Change" in text
     main.write_text(text.replace("- name: Change", f"{_MIDDLE.strip()}\n\n- name: Change"), encoding="utf-8")
 
 
 @contextmanager
-def house(purpose: str, folder: Path, hosts: int) -> Iterator[Stage]:
+def house(purpose: str, folder: Path, hosts: int, task_seconds: int = 120) -> Iterator[Stage]:
     """A lab of its own and a `healer serve` that heals it by itself."""
-    catalog(folder)
+    catalog(folder, task_seconds)
     port = free_port()
     config = folder / "healer.toml"
     variables = {"healing_mode": "auto", "healing_hold_seconds": 1, "healing_cooldown_seconds": 1}

@@ -48,6 +48,17 @@ BROKEN = (
             "web1 has no room for Ansible's temporary files (FileNotFoundError: [Errno 2] No usable temporary "
             "directory found in ['/tmp', '/var/tmp', '/home/healer']). Make room in /tmp or /var/tmp there",
         ),
+        (
+            f"{BROKEN}Host key verification failed.\r\n",
+            "",
+            "web1 shows a host key that known_hosts does not have (Host key verification failed). Compare it on the "
+            "host, then: healer trust web1",
+        ),
+        (
+            f"{BROKEN}ssh: connect to host 198.18.0.14 port 22: Connection timed out\r\n",
+            "",
+            "web1 takes no SSH connection (ssh: connect to host 198.18.0.14 port 22: Connection timed out)",
+        ),
         (BROKEN, "", "the SSH connection to web1 broke"),
         (
             "Failed to connect to the host via ssh: Shared connection to 198.18.0.14 closed.",
