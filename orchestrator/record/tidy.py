@@ -84,9 +84,10 @@ class Tidy:
         before = _midnight(now - timedelta(days=limits.records_days))
         try:
             self._shelf.drop_drafts()
+            self._shelf.clear(self._older(_midnight(now - timedelta(days=limits.artifacts_days))))
+            self._shelf.clear(self._beyond(limits.artifacts_bytes, now - YOUNG))
+            # Told after the fact: on a full disk it can't be before.
             self._record_cleared()
-            self._clear(self._older(_midnight(now - timedelta(days=limits.artifacts_days))))
-            self._clear(self._beyond(limits.artifacts_bytes, now - YOUNG))
             self._pack(now - PACK_AFTER)
             self._prune(before)
         except OSError as error:
@@ -98,21 +99,8 @@ class Tidy:
 
     # artifacts ------------------------------------------------------------------------------------
 
-    def _clear(self, run_ids: Iterator[str]) -> None:
-        chunk: list[str] = []
-        for run_id in run_ids:
-            chunk.append(run_id)
-            self._shelf.clear([run_id])
-            if len(chunk) == RUNS:
-                self._record_cleared()
-                chunk = []
-        if chunk:
-            self._record_cleared()
-
     def _record_cleared(self) -> None:
-        """The store learns it after the fact: on a full disk it can't be told before."""
-        cleared = self._shelf.cleared()
-        for some in _chunks(cleared, RUNS):
+        for some in _chunks(self._shelf.cleared(), RUNS):
             self._store.artifacts_removed(some)
             self._shelf.forget(some)
             self._pause(PAUSE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import re
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -16,19 +17,21 @@ from typing import Any
 
 import pytest
 
+from orchestrator import settings
 from orchestrator.domain.actions import Decision
 from orchestrator.domain.hosts import Connection, Host
 from orchestrator.domain.ids import Cursor, IncidentId, RunId, Signature, approval_id, run_id
 from orchestrator.domain.incidents import CLOSED, IncidentState, Origin, Signal, Subject, SubjectKind
 from orchestrator.domain.records import LogRecord, Severity
 from orchestrator.domain.runs import PlaybookJob, PlaybookResult, RunKind, RunStatus
-from orchestrator.domain.verdicts import Answer, Approval, Facts, Outcome, Verdict
+from orchestrator.domain.verdicts import Answer, Approval, Facts, Outcome, UnitFacts, Verdict
 from orchestrator.errors import Interrupted, RecordError, StoreUnavailable
 from orchestrator.record import artifacts, tidy
 from orchestrator.record.shelf import Shelf
 from orchestrator.record.store import SqlStore, open_store
 from orchestrator.record.tidy import Limits, Tidy
 
+OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
 NOW = datetime(2026, 6, 15, 12, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
 LIMITS = Limits(artifacts_days=90, records_days=400, artifacts_bytes=10**9)
@@ -68,7 +71,7 @@ class World:
     def pause(self, _: float) -> None:
         self.pauses += 1
 
-    def open(self, at: datetime, unit: str, *, origin: Origin = Origin.LOG) -> IncidentId:
+    def open(self, at: datetime, unit: str, *, origin: Origin = Origin.LOG, lines: int = 1) -> IncidentId:
         self.now = at
         record = LogRecord(time=at, host="web1", unit=unit, priority=3, message=f"{unit} failed")
         signal = Signal(
@@ -79,10 +82,21 @@ class World:
             severity=Severity.ERROR,
             age=0.1,
         )
-        (incident,) = self.store.absorb("web1", "journal", [signal], Cursor(f"c-{unit}"), origin=origin)
+        (incident,) = self.store.absorb("web1", "journal", [signal] * lines, Cursor(f"c-{unit}"), origin=origin)
         decision = Decision(action="restart", parameters={}, reason="down", chooser="embedded", shown_digest="")
         self.store.record_decision(incident, decision)
-        self.store.record_verdict(incident, Verdict(outcome=Outcome.ALLOWED, rule="", reason="", digest=""), Facts())
+        facts = UnitFacts(
+            asked=unit,
+            id=unit,
+            names=(unit,),
+            load_state="loaded",
+            active_state="failed",
+            sub_state="failed",
+            required_by=("multi-user.target",),
+        )
+        verdict = Verdict(outcome=Outcome.ALLOWED, rule="", reason="every rule allows it", digest="d" * 64)
+        for _ in range(2):
+            self.store.record_verdict(incident, verdict, Facts(units={unit: facts}))
         return incident
 
     def job(self, incident: IncidentId, kind: RunKind) -> PlaybookJob:
@@ -422,8 +436,9 @@ def test_artifacts_of_a_run_that_the_store_does_not_know_are_left_alone(world: W
 
 
 def test_on_a_full_disk_artifacts_go_all_the_same(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    old = world.healed(NOW - 92 * DAY, "old")
-    recent = world.healed(NOW - DAY, "recent")
+    old, more = world.healed(NOW - 92 * DAY, "old"), world.healed(NOW - 80 * DAY, "more")
+    recent = world.healed(NOW - timedelta(hours=20), "recent")
+    limits = replace(LIMITS, artifacts_bytes=1)
     refused = []
 
     def full(*_: object, **__: object) -> None:
@@ -431,16 +446,17 @@ def test_on_a_full_disk_artifacts_go_all_the_same(world: World, monkeypatch: pyt
         raise RecordError("database or disk is full")
 
     monkeypatch.setattr(world.store, "artifacts_removed", full)
-    with pytest.raises(RecordError, match="full"):
-        world.tidy().round()
+    for _ in range(2):
+        with pytest.raises(RecordError, match="full"):
+            world.tidy(limits).round()
 
-    assert refused
-    assert not [name for name in artifacts.kept(world.folder) if name.startswith(old)]
+    assert len(refused) == 2
+    assert {name.rpartition("-")[0] for name in artifacts.kept(world.folder)} == {recent}
     assert not any(path.stat().st_size for path in world.folder.glob(".*") if path.is_file())
     monkeypatch.undo()
-    world.tidy().round()
-    assert {run.incident_id for run in world.store.runs() if run.artifacts_removed} == {old}
-    assert len([name for name in artifacts.kept(world.folder) if name.startswith(recent)]) == 3
+    world.tidy(limits).round()
+    assert {run.incident_id for run in world.store.runs() if run.artifacts_removed} == {old, more}
+    assert len(artifacts.kept(world.folder)) == 3
     assert not list(world.folder.glob(".*"))
 
 
@@ -497,6 +513,23 @@ def test_it_is_due_once_an_hour(world: World, monkeypatch: pytest.MonkeyPatch) -
 
 
 # room --------------------------------------------------------------------------------------------
+
+
+def test_a_year_of_100_healings_a_day_takes_what_the_documentation_promises(world: World) -> None:
+    """Rows as a healing writes them, with 16 lines of evidence and 4 runs, times the days for which they are kept."""
+    promise = re.search(r"100 healings a day, with the defaults, takes less than \*\*(\d+) GB", OPERATIONS.read_text())
+    assert promise
+    default = {row.name: row.default for row in settings.SETTINGS}
+    for number in range(30):
+        world.run(world.healed(NOW - DAY, f"unit-{number}", lines=16), RunKind.ROLLBACK)
+    with closing(sqlite3.connect(world.file)) as store:
+        store.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    healing = world.file.stat().st_size / 30
+    records = healing * 100 * (default["keep_records_days"] + 1)
+
+    assert healing > 5_000, "no such healing is that small"
+    assert records + default["artifacts_limit_mb"] * 10**6 < int(promise[1]) * 10**9
 
 
 def test_a_store_that_shrank_gives_room_back_but_for_some_slack(world: World) -> None:
