@@ -15,7 +15,7 @@ from pathlib import Path
 from orchestrator.act import processes
 from orchestrator.domain.runs import RunKind
 from tests.chaos.judge import Patient
-from tests.chaos.lane import HEALED_OR_TOLD, HERE, LEASE, Lane, RowError
+from tests.chaos.lane import HEALED_OR_TOLD, HEALER, HERE, LEASE, Lane, RowError
 
 #: Seconds by which a clock is wrong, and for which a file is locked or a file system full.
 SHIFT, LOCKED, FULL = 600, 20.0, 8.0
@@ -38,7 +38,7 @@ def second_orchestrator(lane: Lane, size: int) -> None:
     for _ in range(size):
         patient = _act_runs(lane)
         lane.tally.times += 1
-        second = subprocess.run(lane.command(), capture_output=True, text=True, timeout=60, check=False)
+        second = subprocess.run([str(HEALER), *lane.arguments], capture_output=True, text=True, timeout=60, check=False)
         if second.returncode == 0 or f"Another healer serve (pid {lane.pid}) works on" not in second.stderr:
             raise RowError(f"a second orchestrator ended with {second.returncode} and said: {second.stderr!r}")
         lane.settle([patient])
@@ -78,7 +78,7 @@ def clock_wrong(sign: int, lane: Lane, size: int) -> None:
     """Started while the clock is 10 minutes wrong; killed in an act, and started again with the right one."""
     for _ in range(size):
         lane.tally.times += 1
-        lane.start(watched=True, clock=_clock(FAKETIME=f"{sign * SHIFT:+d}"))
+        lane.start(clock=_clock(FAKETIME=f"{sign * SHIFT:+d}"))
         lane.settle([lane.fall_ill(lane.acting[-1])])
         patient = _act_runs(lane)
         lane.kill()
@@ -95,7 +95,7 @@ def clock_jumps(sign: int, lane: Lane, size: int) -> None:
     for _ in range(size):
         lane.tally.times += 1
         file = _set(lane, 0)
-        lane.start(watched=True, clock=_clock(FAKETIME_TIMESTAMP_FILE=str(file), FAKETIME_CACHE_DURATION="1"))
+        lane.start(clock=_clock(FAKETIME_TIMESTAMP_FILE=str(file), FAKETIME_CACHE_DURATION="1"))
         patient = _act_runs(lane)
         before, since = lane.store.newest(), time.monotonic()
         _set(lane, sign * SHIFT)

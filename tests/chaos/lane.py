@@ -10,7 +10,6 @@ import signal
 import socket
 import sqlite3
 import statistics
-import subprocess
 import sys
 import time
 from collections import Counter
@@ -26,6 +25,7 @@ from orchestrator.domain.incidents import FINAL, Incident, IncidentState
 from orchestrator.domain.runs import Run, RunKind, RunStatus
 from orchestrator.record.store import SqlStore, open_store
 from tests.chaos.judge import Observation, Patient, Verdict, judge
+from tests.chaos.process import Nursery, Process, cold
 from tests.chaos.ward import Ward
 
 HERE = Path(__file__).resolve().parent
@@ -87,7 +87,8 @@ class Lane:
         self.tally = Tally()
         self.state = folder / "state"
         self._deadline = deadline
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Process | None = None
+        self._nursery: Nursery | None = None
         self._store: SqlStore | None = None
         self._versions: sqlite3.Connection | None = None
         self._fallen: Counter[Patient] = Counter()
@@ -141,25 +142,29 @@ class Lane:
         """What every orchestrator of the lane said."""
         return self.folder / "serve.log"
 
-    def command(self, *, watched: bool = False) -> list[str]:
-        """`healer serve`, or the same with boundaries."""
-        program = [sys.executable, "-m", "tests.chaos.serve", str(self._armed), str(self._passed)]
-        return [*(program if watched else [str(HEALER)]), "--config", str(self.config), "serve"]
+    @property
+    def arguments(self) -> list[str]:
+        """Of `healer`."""
+        return ["--config", str(self.config), "serve"]
 
     def start(self, *, watched: bool = False, clock: Mapping[str, str] | None = None) -> None:
-        """Start the orchestrator; whether it comes up shows in what it does. It ends with this process."""
+        """Start the orchestrator; whether it comes up shows in what it does. It ends with this process.
+
+        `watched`: one that dies at the armed boundary; `clock`: the environment in which it sees another time.
+        """
         # Made here, so that it can be read at any time; the folder may have been mounted over.
         self._store = self._store or open_store(f"sqlite:///{self.state / 'healer.sqlite'}")
         environment = {key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ}  # noqa: TID251
-        with self.log.open("ab") as output:
-            self._process = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "KILL", *self.command(watched=watched)],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                cwd=HERE.parents[1],
-                env=environment | dict(clock or {}),
-            )
+        if watched:
+            if self._nursery is None:
+                self._nursery = Nursery(self._armed, self._passed, environment)
+                self.cleanup.callback(self._nursery.close)
+            self._process = self._nursery.fork(self.arguments, self.log)
+        elif clock:
+            program = [sys.executable, "-m", "tests.chaos.shifted"]
+            self._process = cold([*program, *self.arguments], self.log, environment | dict(clock))
+        else:
+            self._process = cold([str(HEALER), *self.arguments], self.log, environment)
 
     @property
     def pid(self) -> int:
