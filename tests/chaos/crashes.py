@@ -205,12 +205,13 @@ def _kill(pid: int) -> None:
 
 def at_random(kill: Callable[[Lane, Run], None], lane: Lane, size: int) -> None:
     """`size` kills, each at a random instant of an act or a verify, with a healing under way, or one on each host."""
-    lane.start()
+    restarts = kill in (kill_orchestrator, kill_all)
+    lane.start(watched=not restarts)
     while lane.tally.times < size:
         kind = lane.random.choice((RunKind.ACT, RunKind.VERIFY))
         instant = lane.random.uniform(0, INTO_RUN)
         # What ends an orchestrator meets all healings; what ends a run, only one.
-        hosts = lane.acting if kill in (kill_orchestrator, kill_all) else [lane.random.choice(lane.acting)]
+        hosts = lane.acting if restarts else [lane.random.choice(lane.acting)]
         patients = [lane.fall_ill(host, seconds=lane.random.uniform(0.2, 1.0)) for host in hosts]
         target = lane.random.choice(patients)
         lane.wait_for(partial(lane.is_running, target, kind), f"the {kind} of {target} runs")

@@ -75,17 +75,17 @@ def _set(lane: Lane, seconds: int) -> Path:
 
 
 def clock_wrong(sign: int, lane: Lane, size: int) -> None:
-    """Started while the clock is 10 minutes wrong; killed in an act, and started again with the right one."""
+    """Started while the clock is 10 minutes wrong; killed in the verify, and started again with the right one."""
     for _ in range(size):
         lane.tally.times += 1
         lane.start(clock=_clock(FAKETIME=f"{sign * SHIFT:+d}"))
-        lane.settle([lane.fall_ill(lane.acting[-1])])
-        patient = _act_runs(lane)
+        patient = lane.fall_ill(lane.acting[0])
+        lane.wait_for(lambda one=patient: lane.is_running(one, RunKind.VERIFY), "the verify runs")  # type: ignore[misc]
         lane.kill()
         before, since = lane.store.newest(), time.monotonic()
         lane.start()
         lane.go_on([patient], before, since)
-        # It may have been killed between the claim of the act and its begin.
+        # It may have been killed between the claim of the verify and its begin.
         lane.settle([patient], HEALED_OR_TOLD)
         lane.kill()
 
@@ -110,7 +110,7 @@ def clock_jumps(sign: int, lane: Lane, size: int) -> None:
 
 def freeze_orchestrator(lane: Lane, size: int) -> None:
     """SIGSTOP for longer than a lease, in the middle of an act; then SIGCONT."""
-    lane.start()
+    lane.start(watched=True)
     for _ in range(size):
         patient = _act_runs(lane)
         lane.tally.times += 1
@@ -124,7 +124,7 @@ def freeze_orchestrator(lane: Lane, size: int) -> None:
 
 def freeze_supervisor(lane: Lane, size: int) -> None:
     """SIGSTOP of a run's own process, for good: it renews no lease, so it is ended and verify judges."""
-    lane.start()
+    lane.start(watched=True)
     for _ in range(size):
         patient = _act_runs(lane)
         run = lane.wait_for(lambda one=patient: lane.is_running(one, RunKind.ACT), "the act runs")  # type: ignore[misc]
@@ -140,7 +140,7 @@ def freeze_supervisor(lane: Lane, size: int) -> None:
 
 def _host_gone(lane: Lane, size: int, set_gone: Callable[[str, bool], None]) -> None:
     """In the middle of an act, until that has ended; then it is back, and the next healing works."""
-    lane.start()
+    lane.start(watched=True)
     host = lane.acting[0]
     for _ in range(size):
         patient = _act_runs(lane, seconds=4.0)
@@ -175,7 +175,7 @@ def store_locked(lane: Lane, size: int) -> None:
     """Another process holds both databases for 20 s, while an act runs and another patient falls ill."""
     # As it is by default: a run outlives a store that stalls for so long.
     lane.configure(run_lease_seconds=60.0, run_renewal_seconds=5.0)
-    lane.start()
+    lane.start(watched=True)
     for _ in range(size):
         patients = [_act_runs(lane)]
         lane.tally.times += 1
@@ -196,7 +196,7 @@ def store_full(lane: Lane, size: int) -> None:
         ["mount", "-t", "tmpfs", "-o", f"size={ROOM},mode=0700", "healing-chaos", str(lane.state)], check=True
     )
     lane.cleanup.callback(subprocess.run, ["umount", "--lazy", str(lane.state)], check=False)
-    lane.start()
+    lane.start(watched=True)
     for _ in range(size):
         patients = [_act_runs(lane)]
         lane.tally.times += 1

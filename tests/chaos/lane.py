@@ -77,10 +77,19 @@ class Lane:
     """What a row works with. `hosts`: the last one asks a person first (propose), all others act (auto)."""
 
     def __init__(
-        self, ward: Ward, hosts: Sequence[str], folder: Path, *, seed: str, deadline: float, proposes: bool = True
+        self,
+        ward: Ward,
+        nursery: Nursery,
+        hosts: Sequence[str],
+        folder: Path,
+        *,
+        seed: str,
+        deadline: float,
+        proposes: bool = True,
     ) -> None:
         """`deadline`: on the steady clock; no wait goes beyond it."""
         self.ward, self.hosts, self.folder = ward, tuple(hosts), folder
+        self._nursery = nursery
         self.acting = self.hosts[:-1] if proposes else self.hosts
         self.asking = self.hosts[-1]
         self.random = random.Random(seed)  # noqa: S311  # to be repeated, not to be secret
@@ -88,7 +97,6 @@ class Lane:
         self.state = folder / "state"
         self._deadline = deadline
         self._process: Process | None = None
-        self._nursery: Nursery | None = None
         self._store: SqlStore | None = None
         self._versions: sqlite3.Connection | None = None
         self._fallen: Counter[Patient] = Counter()
@@ -150,21 +158,18 @@ class Lane:
     def start(self, *, watched: bool = False, clock: Mapping[str, str] | None = None) -> None:
         """Start the orchestrator; whether it comes up shows in what it does. It ends with this process.
 
-        `watched`: one that dies at the armed boundary; `clock`: the environment in which it sees another time.
+        `watched`: one that dies at the armed boundary, and is forked; `clock`: the environment in which it sees another
+        time. Else as an operator starts it.
         """
         # Made here, so that it can be read at any time; the folder may have been mounted over.
         self._store = self._store or open_store(f"sqlite:///{self.state / 'healer.sqlite'}")
-        environment = {key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ}  # noqa: TID251
         if watched:
-            if self._nursery is None:
-                self._nursery = Nursery(self._armed, self._passed, environment)
-                self.cleanup.callback(self._nursery.close)
-            self._process = self._nursery.fork(self.arguments, self.log)
+            self._process = self._nursery.fork(self.arguments, log=self.log, armed=self._armed, passed=self._passed)
         elif clock:
             program = [sys.executable, "-m", "tests.chaos.shifted"]
-            self._process = cold([*program, *self.arguments], self.log, environment | dict(clock))
+            self._process = cold([*program, *self.arguments], self.log, environment() | dict(clock))
         else:
-            self._process = cold([str(HEALER), *self.arguments], self.log, environment)
+            self._process = cold([str(HEALER), *self.arguments], self.log, environment())
 
     @property
     def pid(self) -> int:
@@ -375,3 +380,8 @@ def _free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
+
+
+def environment() -> dict[str, str]:
+    """Of a process of ours: nothing of the caller's own settings."""
+    return {key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ}  # noqa: TID251

@@ -1,8 +1,8 @@
 """Starts orchestrators that die at boundaries, without the two seconds of processor that importing them takes.
 
-`python -m tests.chaos.nursery ARMED PASSED`: one process of one thread with everything imported and every boundary in
-place. A line on its standard input, JSON with `log` and `arguments`, forks a `healer` with these arguments that writes
-into that file; the answer is its pid. All of them end with it, and it ends with its standard input.
+`python -m tests.chaos.nursery`: one process of one thread with everything imported. A line on its standard input, JSON
+with `log`, `armed`, `passed` (see Boundaries) and `arguments`, forks a `healer` with these arguments that writes into
+that log; the answer is its pid. All of them end with it, and it ends with its standard input.
 """
 
 from __future__ import annotations
@@ -31,10 +31,8 @@ _SET_PARENT_DEATH_SIGNAL = 1
 
 def main() -> None:
     """Until standard input ends."""
-    armed, passed = (Path(name) for name in sys.argv[1:])
     for name in IMPORTED_LATE:
         importlib.import_module(name)
-    install(Boundaries(armed, passed).at)
     if threading.active_count() != 1:
         raise SystemExit("an import has started a thread, and a process of threads can't be forked")
     # Nobody waits for what is born here.
@@ -55,6 +53,7 @@ def _live(order: dict[str, Any]) -> None:
     nothing, log = os.open(os.devnull, os.O_RDONLY), os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for number, handle in enumerate((nothing, log, log)):
         os.dup2(handle, number)
+    install(Boundaries(Path(order["armed"]), Path(order["passed"])).at)
     sys.argv = ["healer", *order["arguments"]]
     try:
         healer()

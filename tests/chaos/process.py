@@ -9,6 +9,7 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Protocol, cast
@@ -80,11 +81,12 @@ class Forked:
 
 
 class Nursery:
-    """See nursery.py."""
+    """See nursery.py. Lanes may share it."""
 
-    def __init__(self, armed: Path, passed: Path, environment: Mapping[str, str]) -> None:
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._turn = threading.Lock()
         self._process = subprocess.Popen(
-            ["setpriv", "--pdeathsig", "KILL", sys.executable, "-m", "tests.chaos.nursery", str(armed), str(passed)],
+            ["setpriv", "--pdeathsig", "KILL", sys.executable, "-m", "tests.chaos.nursery"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=ROOT,
@@ -92,12 +94,14 @@ class Nursery:
             text=True,
         )
 
-    def fork(self, arguments: Sequence[str], log: Path) -> Forked:
+    def fork(self, arguments: Sequence[str], *, log: Path, armed: Path, passed: Path) -> Forked:
         """`healer` with these arguments. Raises RuntimeError where the nursery is dead."""
+        order = {"log": str(log), "armed": str(armed), "passed": str(passed), "arguments": list(arguments)}
         say, hear = cast(IO[str], self._process.stdin), cast(IO[str], self._process.stdout)
-        say.write(json.dumps({"log": str(log), "arguments": list(arguments)}) + "\n")
-        say.flush()
-        answer = hear.readline()
+        with self._turn:
+            say.write(json.dumps(order) + "\n")
+            say.flush()
+            answer = hear.readline()
         if not answer:
             raise RuntimeError(f"the nursery ended with {self._process.wait()}")
         return Forked(int(answer))

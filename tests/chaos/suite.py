@@ -23,7 +23,8 @@ from functools import partial
 from pathlib import Path
 
 from tests.chaos import crashes, faults
-from tests.chaos.lane import LEASE, Lane, RowError, Tally, lane
+from tests.chaos.lane import LEASE, Lane, RowError, Tally, environment, lane
+from tests.chaos.process import Nursery
 from tests.chaos.ward import Ward, require_root
 from tests.support.fleets import fleet
 
@@ -86,7 +87,7 @@ ROWS = (
         short=1,
         long=2,
     ),
-    _random("orchestrator", crashes.kill_orchestrator, "the orchestrator", 3, 50),
+    _random("orchestrator", crashes.kill_orchestrator, "the orchestrator", 2, 50),
     _random("all", crashes.kill_all, "orchestrator, supervisor and playbook", 2, 20),
     _random("supervisor", crashes.kill_supervisor, "the run's supervisor", 2, 20),
     _random("playbook", crashes.kill_playbook, "ansible-playbook alone", 2, 20),
@@ -164,17 +165,20 @@ class Suite:
         lanes = min(LANES, len(side_by_side))
         most = max([lanes * HOSTS, *(row.hosts[not self.short] for row in alone)])
         with fleet("chaos", self._folder / "lab", hosts=most) as lab:
-            ward = Ward(lab)
+            ward, nursery = Ward(lab), Nursery(environment())
             try:
                 names = [f"web{number + 1}" for number in range(most)]
-                self._side_by_side(ward, side_by_side, [names[i * HOSTS : (i + 1) * HOSTS] for i in range(lanes)])
+                self._side_by_side(
+                    ward, nursery, side_by_side, [names[i * HOSTS : (i + 1) * HOSTS] for i in range(lanes)]
+                )
                 for row in alone:
-                    self._one(ward, row, names[: row.hosts[not self.short]])
+                    self._one(ward, nursery, row, names[: row.hosts[not self.short]])
             finally:
+                nursery.close()
                 ward.mend_all()
                 ward.close()
 
-    def _side_by_side(self, ward: Ward, rows: Sequence[Row], groups: Sequence[Sequence[str]]) -> None:
+    def _side_by_side(self, ward: Ward, nursery: Nursery, rows: Sequence[Row], groups: Sequence[Sequence[str]]) -> None:
         waiting: queue.SimpleQueue[Row] = queue.SimpleQueue()
         for row in rows:
             waiting.put(row)
@@ -182,7 +186,7 @@ class Suite:
         def work(hosts: Sequence[str]) -> None:
             with contextlib.suppress(queue.Empty):
                 while True:
-                    self._one(ward, waiting.get_nowait(), hosts)
+                    self._one(ward, nursery, waiting.get_nowait(), hosts)
 
         # Threads that stay until their lane is done: an orchestrator ends with the thread that started it.
         threads = [threading.Thread(target=work, args=(hosts,), name=f"lane {hosts[0]}") for hosts in groups]
@@ -191,7 +195,7 @@ class Suite:
         for thread in threads:
             thread.join()
 
-    def _one(self, ward: Ward, row: Row, hosts: Sequence[str]) -> None:
+    def _one(self, ward: Ward, nursery: Nursery, row: Row, hosts: Sequence[str]) -> None:
         tally, problem = Tally(), ""
         begun = time.monotonic()
         try:
@@ -199,6 +203,7 @@ class Suite:
                 raise RowError("not begun: the time was over")
             with lane(
                 ward,
+                nursery,
                 hosts,
                 self._folder / row.name,
                 seed=f"{self.seed} {row.name}",
