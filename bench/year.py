@@ -272,13 +272,13 @@ def measure(folder: Path, settings: Settings, made: list[str], days: int, per_da
         artifacts_bytes=settings.artifacts_limit_mb * MB,
     )
     shelf, runs = Shelf(settings.artifacts_dir), artifacts.kept(settings.artifacts_dir)
-    loose = statistics.mean(shelf.size(one) for one in runs)
+    loose = statistics.mean(shelf.sizes().values())
     files = statistics.mean(len(artifacts.files(settings.artifacts_dir / one)) for one in runs)
     begun = time.monotonic()
     for one in runs:
         shelf.pack(one)
     packing = (time.monotonic() - begun) / len(runs)
-    packed = statistics.mean(shelf.size(one) for one in runs)
+    packed = statistics.mean(shelf.sizes().values())
     print(
         f"a run's artifacts: {files:.0f} files, {loose / 1000:.1f} kB of disk; packed {packed / 1000:.1f} kB, "
         f"in {1000 * packing:.0f} ms"
@@ -303,7 +303,7 @@ def measure(folder: Path, settings: Settings, made: list[str], days: int, per_da
     kept = artifacts.kept(year / "artifacts")
     same = "as before" if store.statistics() == counted else "NOT AS BEFORE"
     store.close()
-    after, taken = size(year / "healer.sqlite"), sum(Shelf(year / "artifacts").size(one) for one in kept) / MB
+    after, taken = size(year / "healer.sqlite"), sum(Shelf(year / "artifacts").sizes().values()) / MB
     (folder / "engine").mkdir()
     engine = engine_megabytes(folder / "engine") * per_day * ENGINE_DAYS
     print(f"{days} days of {per_day} healings with 4 runs each, {days * per_day} incidents:")

@@ -31,12 +31,13 @@ class Shelf:
         """Ids of the runs that still have a folder, oldest first."""
         return sorted(name for name in self._names() if not name.startswith(".") and not name.endswith(PACKED))
 
-    def size(self, run_id: str) -> int:
-        """Bytes of disk."""
-        folder = self._folder / run_id
-        taken = _taken(packed(folder))
-        for root, _, names in os.walk(folder):
-            taken += _taken(Path(root)) + sum(_taken(Path(root) / name) for name in names)
+    def sizes(self) -> dict[str, int]:
+        """Bytes of disk of each run, oldest first."""
+        taken: dict[str, int] = {}
+        for name in sorted(self._names()):
+            if not name.startswith("."):
+                run_id, path = name.removesuffix(PACKED), self._folder / name
+                taken[run_id] = taken.get(run_id, 0) + (_taken(path) if name.endswith(PACKED) else _below(path))
         return taken
 
     def pack(self, run_id: str) -> None:
@@ -107,6 +108,12 @@ def _taken(path: Path) -> int:
         return path.lstat().st_blocks * _BLOCK
     except FileNotFoundError:
         return 0
+
+
+def _below(folder: Path) -> int:
+    return sum(
+        _taken(Path(root)) + sum(_taken(Path(root) / name) for name in names) for root, _, names in os.walk(folder)
+    )
 
 
 def _empty(mark: Path) -> None:

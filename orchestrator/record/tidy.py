@@ -31,7 +31,7 @@ YOUNG = timedelta(days=1)
 #: How long the engine remembers finished workflows: their incidents' states guard what they did, the store records it.
 WORKFLOWS_KEPT = timedelta(days=7)
 #: Incidents, lines of the ledger, pages and runs of one transaction: each takes some 10 ms.
-INCIDENTS, LINES, PAGES, RUNS = 25, 500, 200, 100
+INCIDENTS, LINES, PAGES, RUNS = 10, 500, 200, 100
 #: Seconds between two transactions. Another process looks every 0.1 s whether it may write.
 PAUSE = 0.15
 
@@ -112,7 +112,7 @@ class Tidy:
 
     def _beyond(self, limit: int, before: datetime) -> Iterator[str]:
         """The oldest ones, as long as all together take more than the limit."""
-        sizes = {run_id: self._shelf.size(run_id) for run_id in artifacts.kept(self._folder)}
+        sizes = self._shelf.sizes()
         taken = sum(sizes.values())
         if taken <= limit:
             return

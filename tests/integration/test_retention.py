@@ -403,7 +403,7 @@ def test_over_the_limit_the_oldest_finished_ones_go_first(world: World) -> None:
     world.run(running, RunKind.ACT, ends=False)
     ids = [world.healed(NOW - days * DAY, f"of-{days}") for days in (70, 60, 50)]
     fresh = world.healed(NOW - timedelta(hours=20), "fresh")
-    one = Shelf(world.folder).size(f"{ids[0]}-act")
+    one = Shelf(world.folder).sizes()[f"{ids[0]}-act"]
 
     world.tidy(replace(LIMITS, artifacts_bytes=8 * one)).round()
 

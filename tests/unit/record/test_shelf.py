@@ -28,14 +28,14 @@ def names(folder: Path) -> list[str]:
 
 def test_a_packed_run_is_one_file_for_us_alone(tmp_path: Path) -> None:
     run = left(tmp_path, "inc-1-act")
-    before = Shelf(tmp_path).size("inc-1-act")
+    before = Shelf(tmp_path).sizes()["inc-1-act"]
 
     Shelf(tmp_path).pack("inc-1-act")
 
     assert names(tmp_path) == ["inc-1-act.tar.gz"]
     assert stat.S_IMODE(artifacts.place(run).stat().st_mode) == 0o600
     assert artifacts.stdout(run) == "inc-1-act said so\n"
-    assert 0 < Shelf(tmp_path).size("inc-1-act") < before
+    assert 0 < Shelf(tmp_path).sizes()["inc-1-act"] < before
     assert Shelf(tmp_path).unpacked() == []
 
 
