@@ -84,10 +84,10 @@ class Lane:
         folder: Path,
         *,
         seed: str,
-        deadline: float,
+        stops: Callable[[], bool],
         proposes: bool = True,
     ) -> None:
-        """`deadline`: on the steady clock; no wait goes beyond it."""
+        """`stops`: whether the suite's time is over; no wait goes on then."""
         self.ward, self.hosts, self.folder = ward, tuple(hosts), folder
         self._nursery = nursery
         self.acting = self.hosts[:-1] if proposes else self.hosts
@@ -95,7 +95,7 @@ class Lane:
         self.random = random.Random(seed)  # noqa: S311  # to be repeated, not to be secret
         self.tally = Tally()
         self.state = folder / "state"
-        self._deadline = deadline
+        self._stops = stops
         self._process: Process | None = None
         self._store: SqlStore | None = None
         self._versions: sqlite3.Connection | None = None
@@ -281,7 +281,7 @@ class Lane:
                 answer = look()
                 if answer:
                     return answer
-            if now > self._deadline:
+            if self._stops():
                 raise RowError("the suite's time was over before the row was done")
             if now > deadline:
                 return None

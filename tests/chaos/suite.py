@@ -192,14 +192,24 @@ class Suite:
         threads = [threading.Thread(target=work, args=(hosts,), name=f"lane {hosts[0]}") for hosts in groups]
         for thread in threads:
             thread.start()
-        for thread in threads:
-            thread.join()
+        try:
+            for thread in threads:
+                thread.join()
+        except BaseException:
+            # Whoever interrupts us wants everything taken down, and that soon.
+            self._deadline = 0.0
+            for thread in threads:
+                thread.join()
+            raise
+
+    def _stops(self) -> bool:
+        return time.monotonic() > self._deadline
 
     def _one(self, ward: Ward, nursery: Nursery, row: Row, hosts: Sequence[str]) -> None:
         tally, problem = Tally(), ""
         begun = time.monotonic()
         try:
-            if begun > self._deadline:
+            if self._stops():
                 raise RowError("not begun: the time was over")
             with lane(
                 ward,
@@ -207,7 +217,7 @@ class Suite:
                 hosts,
                 self._folder / row.name,
                 seed=f"{self.seed} {row.name}",
-                deadline=self._deadline,
+                stops=self._stops,
                 proposes=not row.alone,
             ) as made:
                 tally = made.tally
@@ -320,7 +330,11 @@ def main() -> int:
     with workplace(keep=given.keep) as folder:
         limit = given.limit or LIMITS[given.short]
         suite = Suite(chosen, folder, seed, short=given.short, limit=limit)
-        suite.run()
+        try:
+            suite.run()
+        except KeyboardInterrupt:
+            say("chaos: interrupted; everything is taken down")
+            return 130
         if given.keep:
             say(f"chaos: kept in {folder}")
     return report(suite, whole=not given.row and not given.short, seconds=time.monotonic() - begun)
