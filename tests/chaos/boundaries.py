@@ -27,8 +27,11 @@ TRANSACTIONS = (
     *("absorb", "move", "join", "record_decision", "record_verdict", "ask", "answer"),
     *("claim", "started", "finish", "open_slot", "append"),
 )
-#: Others that write: a heartbeat, a sweep over what is quiet, and a person's switch.
-BESIDE_HEALING = ("beat", "expire_quiet", "stop", "resume")
+#: Others that write: a heartbeat, a sweep over what is quiet, a person's switch, and retention.
+BESIDE_HEALING = (
+    *("beat", "expire_quiet", "stop", "resume"),
+    *("artifacts_removed", "prune_incidents", "release_ledger", "delete_released", "shrink"),
+)
 #: Between these and the word GO a run is on record, but its playbook can't have begun.
 BEFORE_GO = ("claim after", "run prepared", "run spawned", "started before", "started after")
 #: Threads of the worker that write outside of steps; all others feed records in.
