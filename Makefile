@@ -25,6 +25,7 @@ chaos-short: setup ## kill it in every way, on real hosts: 4 minutes at most
 
 chaos: setup ## the same at every boundary, 200 kills and more: 45 minutes at most
 	@scripts/chaos
+	@$(VENV)/bin/pytest -q -m long tests/integration
 
 lint: setup ## the house rules alone
 	@scripts/test lint
