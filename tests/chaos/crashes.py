@@ -204,14 +204,13 @@ def _kill(pid: int) -> None:
 
 
 def at_random(kill: Callable[[Lane, Run], None], lane: Lane, size: int) -> None:
-    """`size` kills, each at a random instant of an act or a verify, with a healing under way, or one on each host."""
-    restarts = kill in (kill_orchestrator, kill_all)
-    lane.start(watched=not restarts)
+    """`size` kills, each at a random instant of an act or a verify; an orchestrator with several healings under way."""
+    as_operators_do = kill is kill_orchestrator
+    lane.start(watched=not as_operators_do)
     while lane.tally.times < size:
         kind = lane.random.choice((RunKind.ACT, RunKind.VERIFY))
         instant = lane.random.uniform(0, INTO_RUN)
-        # What ends an orchestrator meets all healings; what ends a run, only one.
-        hosts = lane.acting if restarts else [lane.random.choice(lane.acting)]
+        hosts = lane.acting if as_operators_do else [lane.random.choice(lane.acting)]
         patients = [lane.fall_ill(host, seconds=lane.random.uniform(0.2, 1.0)) for host in hosts]
         target = lane.random.choice(patients)
         lane.wait_for(partial(lane.is_running, target, kind), f"the {kind} of {target} runs")
@@ -222,7 +221,7 @@ def at_random(kill: Callable[[Lane, Run], None], lane: Lane, size: int) -> None:
             lane.tally.times += 1
             kill(lane, running)  # type: ignore[arg-type]  # only the orchestrator's needs none
             if lane.is_dead:
-                lane.start()
+                lane.start(watched=not as_operators_do)
             lane.go_on(patients, before, since)
         lane.settle(patients, HEALED_OR_TOLD)
 

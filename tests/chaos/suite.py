@@ -48,9 +48,10 @@ class Row:
     #: How often, in each form; 0: left out.
     short: int
     long: int
-    #: On all hosts, when nothing else runs; `hosts`: how many of them in each form.
-    alone: bool = False
-    hosts: tuple[int, int] = (HOSTS, HOSTS)
+    #: How many hosts it has to itself in the long form, when nothing else runs; 0: those of a lane.
+    crowd: int = 0
+    #: Whether one of its hosts asks a person first.
+    proposes: bool = True
 
     def size(self, *, short: bool) -> int:
         """How often."""
@@ -79,7 +80,16 @@ def _random(name: str, kill: Callable[..., None], what: str, short: int, long: i
 
 #: Longest first: the last lane to end decides.
 ROWS = (
-    _at("healed", 4),
+    Row(
+        name="arrivals",
+        what="faults arrive; killed and restarted every 10 s",
+        do=crashes.arrivals,
+        short=40,
+        long=300,
+        crowd=10,
+        proposes=False,
+    ),
+    _at("healed", 3),
     Row(
         name="kill-in-turn",
         what="kill -9 at every step of one healing, twice each",
@@ -89,8 +99,8 @@ ROWS = (
     ),
     _random("orchestrator", crashes.kill_orchestrator, "the orchestrator", 2, 50),
     _random("all", crashes.kill_all, "orchestrator, supervisor and playbook", 2, 20),
-    _random("supervisor", crashes.kill_supervisor, "the run's supervisor", 2, 20),
-    _random("playbook", crashes.kill_playbook, "ansible-playbook alone", 2, 20),
+    _random("supervisor", crashes.kill_supervisor, "the run's supervisor", 1, 20),
+    _random("playbook", crashes.kill_playbook, "ansible-playbook alone", 1, 20),
     Row(name="network-cut", what="network cut in an act", do=faults.network_cut, short=1, long=4),
     Row(name="sshd-frozen", what="sshd frozen in an act", do=faults.sshd_frozen, short=1, long=4),
     Row(name="store-locked", what="both databases locked for 20 s", do=faults.store_locked, short=1, long=4),
@@ -113,7 +123,7 @@ ROWS = (
             name=f"clock-{name}-{way}",
             what=f"{what} 10 min {way}",
             do=partial(do, sign),
-            short=1,
+            short=int(name == "jumps"),
             long=3,
         )
         for name, what, do in (
@@ -123,8 +133,8 @@ ROWS = (
         for way, sign in (("forward", 1), ("back", -1))
     ),
     Row(name="store-full", what="the store's file system full for 8 s", do=faults.store_full, short=1, long=4),
-    _at("rolled-back", 1),
-    _at("approved", 1),
+    _at("rolled-back", 0),
+    _at("approved", 0),
     _at("relapsed", 0),
     _at("cut", 0),
     _at("denied", 0),
@@ -135,15 +145,6 @@ ROWS = (
         do=faults.second_orchestrator,
         short=1,
         long=5,
-    ),
-    Row(
-        name="arrivals",
-        what="faults arrive; killed and restarted every 10 s",
-        do=crashes.arrivals,
-        short=40,
-        long=300,
-        alone=True,
-        hosts=(4, 10),
     ),
 )
 
@@ -160,10 +161,10 @@ class Suite:
 
     def run(self) -> None:
         """All rows; results as they come."""
-        alone = [row for row in self.rows if row.alone]
-        side_by_side = [row for row in self.rows if not row.alone]
+        alone = [row for row in self.rows if row.crowd and not self.short]
+        side_by_side = [row for row in self.rows if row not in alone]
         lanes = min(LANES, len(side_by_side))
-        most = max([lanes * HOSTS, *(row.hosts[not self.short] for row in alone)])
+        most = max([lanes * HOSTS, *(row.crowd for row in alone)])
         with fleet("chaos", self._folder / "lab", hosts=most) as lab:
             ward, nursery = Ward(lab), Nursery(environment())
             try:
@@ -172,7 +173,7 @@ class Suite:
                     ward, nursery, side_by_side, [names[i * HOSTS : (i + 1) * HOSTS] for i in range(lanes)]
                 )
                 for row in alone:
-                    self._one(ward, nursery, row, names[: row.hosts[not self.short]])
+                    self._one(ward, nursery, row, names[: row.crowd])
             finally:
                 nursery.close()
                 ward.mend_all()
@@ -218,7 +219,7 @@ class Suite:
                 self._folder / row.name,
                 seed=f"{self.seed} {row.name}",
                 stops=self._stops,
-                proposes=not row.alone,
+                proposes=row.proposes,
             ) as made:
                 tally = made.tally
                 row.do(made, row.size(short=self.short))
