@@ -30,8 +30,9 @@ PACK_AFTER = timedelta(hours=1)
 YOUNG = timedelta(days=1)
 #: How long the engine remembers finished workflows: their incidents' states guard what they did, the store records it.
 WORKFLOWS_KEPT = timedelta(days=7)
-#: Incidents, lines of the ledger, pages and runs of one transaction: each takes some 10 ms.
-INCIDENTS, LINES, PAGES, RUNS = 10, 500, 200, 100
+#: Incidents, lines of the ledger, pages and runs of one transaction: some 30 ms on a busy disk, of which most is the
+#: disk's own (with 10 incidents it is as long, and a round takes twice the time).
+INCIDENTS, LINES, PAGES, RUNS = 25, 500, 200, 100
 #: Seconds between two transactions. Another process looks every 0.1 s whether it may write.
 PAUSE = 0.15
 
