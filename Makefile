@@ -23,7 +23,7 @@ test: setup ## everything that proves it, with the time of each part
 chaos-short: setup ## kill it in every way, on real hosts: 4 minutes at most
 	@scripts/chaos --short
 
-chaos: setup ## the same at every boundary, 200 kills and more: 45 minutes at most
+chaos: setup ## the same at every boundary, 200 kills and more: 75 minutes at most
 	@scripts/chaos
 	@$(VENV)/bin/pytest -q -m long tests/integration
 
