@@ -313,9 +313,9 @@ class Healing(Steps):
         return following
 
     def _why_not_healed(self, incident_id: str) -> str:
-        act, verify = (
-            self._store.run(ids.run_id(IncidentId(incident_id), kind)) for kind in (RunKind.ACT, RunKind.VERIFY)
-        )
+        incident, runs = IncidentId(incident_id), self._store.run
+        act = runs(ids.run_id(incident, RunKind.ACT))
+        verify = runs(ids.second_run_id(incident, RunKind.VERIFY)) or runs(ids.run_id(incident, RunKind.VERIFY))
         return judgement.why_not_healed(act, verify) if act else "the action has no record; look at the host"
 
     def _after_verify(self, incident_id: str, following: str, cursor: str) -> float | None:

@@ -39,6 +39,8 @@ AFTER_ACT = (1.0, 5.0, 15.0, 30.0, 30.0, 30.0)
 STORE_PAUSE = 2.0
 #: Runs that change nothing.
 READING = frozenset({RunKind.CHECK, RunKind.VERIFY})
+#: Ends that say nothing of the host: it never began, or it was cut.
+CUT = frozenset({RunStatus.REFUSED, RunStatus.UNKNOWN})
 #: Seconds between tries, and how many, while an earlier run may still be at work on the host.
 BUSY_PAUSE, BUSY_TRIES = 5.0, 12
 
@@ -123,9 +125,9 @@ class Steps:
             raise Interrupted
 
     def _run(self, incident_id: str, kind: RunKind, *, digest: str = "") -> PlaybookResult:
-        """Run once. A reading that never began says nothing of the host: it is begun anew, under a name of its own."""
+        """Run once. A reading that was cut says nothing of the host: it is begun anew once, with a name of its own."""
         result = self._run_as(ids.run_id(IncidentId(incident_id), kind), incident_id, kind, digest)
-        if kind in READING and result.status is RunStatus.REFUSED:
+        if kind in READING and result.status in CUT:
             return self._run_as(ids.second_run_id(IncidentId(incident_id), kind), incident_id, kind, digest)
         return result
 

@@ -50,7 +50,7 @@ def run_id(incident: IncidentId, kind: str) -> RunId:
 
 
 def second_run_id(incident: IncidentId, kind: str) -> RunId:
-    """The run that stands in for a reading that was on record and never began."""
+    """The run that stands in for a reading that was cut."""
     return RunId(f"{run_id(incident, kind)}-2")
 
 

@@ -147,8 +147,9 @@ def _die_at(lane: Lane, way: Way, boundary: str) -> bool:
     if died:
         lane.tally.killed.add(boundary)
         _start_again(lane, [patient], drive)
-        cut = boundary.partition(": ")[2] in BEFORE_GO
-        accepted = way.ends | TOLD if cut else way.ends
+        step, _, what = boundary.partition(": ")
+        # A reading is read again; an act that never began is not begun anew.
+        accepted = way.ends | TOLD if step == "act" and what in BEFORE_GO else way.ends
     lane.settle([patient], accepted, drive=drive)
     return boundary in lane.tally.killed
 
@@ -223,7 +224,8 @@ def at_random(kill: Callable[[Lane, Run], None], lane: Lane, size: int) -> None:
             if lane.is_dead:
                 lane.start(watched=not as_operators_do)
             lane.go_on(patients, before, since)
-        lane.settle(patients, HEALED_OR_TOLD)
+        cuts_one_reading = kind is RunKind.VERIFY and kill is not kill_orchestrator
+        lane.settle(patients, HEALED if cuts_one_reading else HEALED_OR_TOLD)
 
 
 def arrivals(lane: Lane, seconds: int) -> None:

@@ -228,7 +228,7 @@ def test_the_act_is_bound_to_a_digest() -> None:
         ({"act": RunStatus.CANCELED}, IncidentState.ESCALATED, ["check", "act", "verify"]),
         ({"verify": RunStatus.SICK}, IncidentState.ESCALATED, ["check", "act", "verify"]),
         ({"verify": RunStatus.FAILED}, IncidentState.ESCALATED, ["check", "act", "verify"]),
-        ({"verify": RunStatus.UNKNOWN}, IncidentState.ESCALATED, ["check", "act", "verify"]),
+        ({"verify": RunStatus.UNKNOWN}, IncidentState.ESCALATED, ["check", "act", "verify", "verify"]),
         ({"verify": RunStatus.UNREACHABLE}, IncidentState.ESCALATED, ["check", "act", "verify"]),
     ],
 )
@@ -242,11 +242,12 @@ def test_each_ending_of_a_run_leads_to_one_state_and_nothing_is_repeated(
     assert (state is IncidentState.ESCALATED) == bool(one.told.sentences)
 
 
+@pytest.mark.parametrize("cut", [RunStatus.REFUSED, RunStatus.UNKNOWN])
 @pytest.mark.parametrize("kind", ["check", "verify"])
-def test_a_reading_that_never_began_is_begun_anew_and_undoes_no_act(kind: str) -> None:
+def test_a_reading_that_was_cut_is_read_again_and_undoes_no_act(kind: str, cut: RunStatus) -> None:
     one = house(reversible=True)
     ending = one.executor.endings[RunKind(kind)]
-    one.executor.endings[RunKind(kind)] = RunStatus.REFUSED
+    one.executor.endings[RunKind(kind)] = cut
     one.executor.then = {RunKind(kind): ending}
 
     one.plan()
@@ -258,7 +259,7 @@ def test_a_reading_that_never_began_is_begun_anew_and_undoes_no_act(kind: str) -
     ]
 
 
-def test_a_reading_that_never_begins_at_all_tells_a_person() -> None:
+def test_a_reading_that_is_cut_twice_tells_a_person() -> None:
     one = house(endings={"check": RunStatus.REFUSED}).plan()
 
     assert one.kinds == ["check", "check"]
