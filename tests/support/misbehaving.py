@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lab.fleet import Lab
@@ -224,16 +224,15 @@ class Told:
 
 @dataclass(frozen=True, kw_only=True)
 class Story:
-    """One host's: it misbehaved in the middle of a healing and before one, was put right each time, and was healed."""
+    """One host's: it misbehaved, was put right, and was healed."""
 
-    #: Of the healing that it cut; its `act` as that stood when it ended.
-    middle: Told
-    cut: Run
-    #: The slot was held by that act alone while nobody could reach the host.
-    held: bool
-    #: Of the healing that could not begin.
-    before: Told
+    #: Of the healing that it cut, or that could not begin.
+    met: Told
     healed: Told
+    #: The act that it cut, as that ended; None: it misbehaved before the healing began.
+    cut: Run | None = None
+    #: The slot was held by that act alone while nobody could reach the host.
+    held: bool = False
 
 
 class Teller:
@@ -245,8 +244,8 @@ class Teller:
         self._all_gone = threading.Barrier(gone + 1, timeout=PATIENCE)
         self._witnessed = threading.Event()
 
-    def story(self, host: str, trouble: Trouble) -> Story:
-        """One host's; see Story."""
+    def middle(self, host: str, trouble: Trouble) -> Story:
+        """It misbehaves in the middle of an act."""
         stage = self._stage
         stage.lab.execute(host, trouble.prepare)
         run = stage.in_the_middle(host, "billing.service")
@@ -256,18 +255,28 @@ class Teller:
         if trouble.away:
             trouble.mend(stage.healer, host)
         stage.lab.execute(host, "rm -f /run/linger")
-        middle = self._told(stage.end(host, "billing.service"), begun)
+        met = self._told(stage.end(host, "billing.service"), begun)
         cut = stage.ended_run(run.id)
         if not trouble.away:
             trouble.mend(stage.healer, host)
         stage.free(host)
+        return self._healed(host, trouble, Story(met=met, healed=met, cut=cut, held=held))
+
+    def before(self, host: str, trouble: Trouble) -> Story:
+        """It misbehaves before a healing begins."""
+        stage = self._stage
+        stage.lab.execute(host, trouble.prepare)
+        # Known to its collector, and able to break: a host that is off can't.
+        stage.crash(host, "billing.service")
+        stage.end(host, "billing.service")
         trouble.begin(stage.healer, host)
-        before = self._meet(host, "orders.service", report=trouble.away, crash=trouble is not REBOOT)
+        met = self._meet(host, "orders.service", report=trouble.away, crash=trouble is not REBOOT)
         trouble.mend(stage.healer, host)
-        healed = self._meet(host, "prices.service", report=trouble.away)
-        for when, told in (("middle", middle), ("before", before)):
-            log.info("%s %s %.1f s: %s: %s", trouble.name, when, told.seconds, told.state, told.reason)
-        return Story(middle=middle, cut=cut, held=held, before=before, healed=healed)
+        return self._healed(host, trouble, Story(met=met, healed=met))
+
+    def _healed(self, host: str, trouble: Trouble, story: Story) -> Story:
+        log.info("%s %.1f s: %s: %s", trouble.name, story.met.seconds, story.met.state, story.met.reason)
+        return replace(story, healed=self._meet(host, "prices.service", report=trouble.away))
 
     def _away(self, host: str, run_id: str) -> bool:
         self._stage.ended_run(run_id)
