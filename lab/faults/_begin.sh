@@ -5,9 +5,9 @@ cursor=$(journalctl --lines=1 --show-cursor --output=cat | sed -n 's/^-- cursor:
 
 # recorded REGEX: wait until a line of the journal after the fault's beginning matches.
 recorded() {
-  for _ in $(seq 300); do
+  for _ in $(seq 100); do
     if journalctl --after-cursor="$cursor" --output=cat | grep --quiet --extended-regexp "$1"; then return 0; fi
-    sleep 0.1
+    sleep 0.3
   done
   echo "nothing in the journal matches: $1" >&2
   return 1

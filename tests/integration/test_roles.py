@@ -41,7 +41,43 @@ class Stage:
         """The same in check mode; `changed`: whether it must say that it would change something."""
         return self._run(playbook, ["--check"], changed, variables)
 
+    def refusals(self, playbook: str, cases: Sequence[Mapping[str, object]], **variables: object) -> list[str]:
+        """What one run says to each case, none of which may change anything; each is a name of its own of the host."""
+        hosts = self._hosts(cases)
+        return self._play(
+            playbook,
+            ["--forks=4", "--inventory", str(hosts)],
+            [f"case{n}" for n in range(len(cases))],
+            variables,
+            changed=False,
+        )
+
+    def _hosts(self, cases: Sequence[Mapping[str, object]]) -> Path:
+        listed = subprocess.run(
+            [sys.executable, "-m", "ansible.cli.inventory", f"--inventory={self.lab.inventory}", f"--host={HOST}"],
+            env=self._environment(),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        names = {f"case{number}": json.loads(listed.stdout) | case for number, case in enumerate(cases)}
+        file = self._home / "cases.json"
+        file.write_text(json.dumps({"all": {"hosts": names}}))
+        return file
+
     def _run(self, playbook: str, options: Sequence[str], changed: bool | None, variables: Mapping[str, object]) -> str:
+        where = [f"--inventory={self.lab.inventory}", f"--limit={HOST}", *options]
+        return self._play(playbook, where, [HOST], variables, changed=changed)[0]
+
+    def _play(
+        self,
+        playbook: str,
+        options: Sequence[str],
+        hosts: Sequence[str],
+        variables: Mapping[str, object],
+        *,
+        changed: bool | None,
+    ) -> list[str]:
         given = {
             "healing_run_id": f"test-{Path(playbook).stem}",
             "healing_safe_directories": SAFE,
@@ -50,8 +86,7 @@ class Stage:
         }
         ended = subprocess.run(
             [
-                *(sys.executable, "-m", "ansible.cli.playbook", f"--inventory={self.lab.inventory}", f"--limit={HOST}"),
-                *options,
+                *(sys.executable, "-m", "ansible.cli.playbook", *options),
                 *(f"--extra-vars={json.dumps(given)}", str(ROOT / "playbooks" / f"{playbook}.yml")),
             ],
             env=self._environment(),
@@ -60,12 +95,15 @@ class Stage:
             timeout=90,
             check=False,
         )
-        recap = re.search(rf"^{HOST} .*changed=(\d+) .*unreachable=0 +failed=([01]) ", ended.stdout, re.MULTILINE)
-        assert recap, ended.stdout + ended.stderr
+        return [self._said(host, changed, ended.stdout, ended.stderr) for host in hosts]
+
+    def _said(self, host: str, changed: bool | None, output: str, errors: str) -> str:
+        recap = re.search(rf"^{host} .*changed=(\d+) .*unreachable=0 +failed=([01]) ", output, re.MULTILINE)
+        assert recap, output + errors
         if changed is not None:
-            assert (int(recap[1]) > 0) == changed, ended.stdout
-        said = re.findall(rf"^fatal: \[{HOST}\]: FAILED! => (.*)$", ended.stdout, re.MULTILINE)
-        assert len(said) == int(recap[2]), ended.stdout
+            assert (int(recap[1]) > 0) == changed, output
+        said = re.findall(rf"^fatal: \[{host}\]: FAILED! => (.*)$", output, re.MULTILINE)
+        assert len(said) == int(recap[2]), output
         return str(json.loads(said[0])["msg"]) if said else OK
 
     def shell(self, command: str) -> str:
@@ -117,30 +155,33 @@ def test_killed_nginx_is_sick_then_restarted_then_well(stage: Stage) -> None:
     assert stage.run("restart_service/verify", changed=False, **nginx) == OK
 
 
-@pytest.mark.parametrize(
-    ("name", "sentence"),
-    [
-        ("sshd.service", "refused: ssh.service is protected (as "),
-        ("dbus-org.freedesktop.resolve1.service", "refused: systemd-resolved.service is protected (as "),
-        ("user@0", "refused: user@0.service is protected (as "),
-        ("cron.service", "refused: cron.service is protected (as cron"),
-        ("NGINX*", "refused: this is no name of a service: NGINX*"),
-        ("--help", "refused: this is no name of a service: --help"),
-        ("nginx.service\n", "refused: this is no name of a service: nginx.service?"),
-        ("nginx\x1b[2J", "refused: this is no name of a service: nginx?[2J"),
-        ("nginx.socket", "refused: systemd has no loaded unit nginx.socket (not-found)"),
-        ("multi-user.target", "refused: multi-user.target is no service"),
-    ],
-)
-def test_service_that_may_not_be_restarted_is_refused(name: str, sentence: str, stage: Stage) -> None:
-    said = stage.run(
+NOT_TO_BE_RESTARTED = {
+    "sshd.service": "refused: ssh.service is protected (as ",
+    "dbus-org.freedesktop.resolve1.service": "refused: systemd-resolved.service is protected (as ",
+    "user@0": "refused: user@0.service is protected (as ",
+    "cron.service": "refused: cron.service is protected (as cron",
+    "NGINX*": "refused: this is no name of a service: NGINX*",
+    "--help": "refused: this is no name of a service: --help",
+    "nginx.service\n": "refused: this is no name of a service: nginx.service?",
+    "nginx\x1b[2J": "refused: this is no name of a service: nginx?[2J",
+    "nginx.socket": "refused: systemd has no loaded unit nginx.socket (not-found)",
+    "multi-user.target": "refused: multi-user.target is no service",
+}
+
+
+def test_services_that_may_not_be_restarted_are_refused(stage: Stage) -> None:
+    said = stage.refusals(
         "restart_service/act",
-        changed=False,
-        restart_service_service=name,
+        [{"restart_service_service": name} for name in NOT_TO_BE_RESTARTED],
         healing_protected_services=["cr[o]n*", "Backup.service"],
     )
 
-    assert said.startswith(sentence)
+    assert_begin(said, list(NOT_TO_BE_RESTARTED.values()))
+
+
+def assert_begin(said: Sequence[str], sentences: Sequence[str]) -> None:
+    """Each of what was said begins with its sentence."""
+    assert [one[: len(sentence)] for one, sentence in zip(said, sentences, strict=True)] == list(sentences)
 
 
 def test_service_that_somebody_stopped_is_left_alone(stage: Stage) -> None:
@@ -180,44 +221,45 @@ def test_finished_one_shot_is_well_and_an_unknown_unit_is_doubt(stage: Stage) ->
 # fix_permissions ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("setup", "sentence"),
-    [
-        (
-            "ln -sfn /etc/hostname {path}",
-            "refused: {path} (which is /etc/hostname) is under none of the safe directories",
-        ),
-        ("install -m 4644 /bin/true {path}", "refused: {path} has a setuid, setgid or sticky bit (4644)"),
-        ("install -m 0666 /bin/true {path}", "refused: {path} can be written by everybody"),
-        ("rm -rf {path}; mkdir {path}", "refused: {path} is no plain file"),
-        ("rm -rf {path}", "refused: {path} can't be looked at (No such file or directory)"),
-        (
-            "rm -rf {path} /opt/odd*; cp /bin/true \"$(printf '/opt/odd\\033[2J')\"; ln -s /opt/odd* {path}",
-            r"refused: /opt/odd\x1b[2J is a name with unprintable characters",
-        ),
-    ],
-)
-def test_file_that_may_not_be_touched_is_refused(setup: str, sentence: str, stage: Stage) -> None:
-    path = "/usr/local/bin/refusal"
-    stage.shell(f"rm -rf {path}; " + setup.format(path=path))
-    before = stage.shell(f"stat -c %a:%i {path} 2>&1 || true")
+#: How a path comes to be, and what is said of it.
+NOT_TO_BE_EXECUTED = [
+    (
+        "ln -sfn /etc/hostname {path}",
+        "refused: {path} (which is /etc/hostname) is under none of the safe directories",
+    ),
+    ("install -m 4644 /bin/true {path}", "refused: {path} has a setuid, setgid or sticky bit (4644)"),
+    ("install -m 0666 /bin/true {path}", "refused: {path} can be written by everybody"),
+    ("rm -rf {path}; mkdir {path}", "refused: {path} is no plain file"),
+    ("rm -rf {path}", "refused: {path} can't be looked at (No such file or directory)"),
+    (
+        "rm -rf {path} /opt/odd*; cp /bin/true \"$(printf '/opt/odd\\033[2J')\"; ln -s /opt/odd* {path}",
+        r"refused: /opt/odd\x1b[2J is a name with unprintable characters",
+    ),
+    (
+        "mkdir -p /opt/noexec; mount -t tmpfs -o noexec,mode=0755 none /opt/noexec; "
+        "install -m 0644 /bin/true /opt/noexec/job; ln -sfn /opt/noexec/job {path}",
+        "refused: {path} (which is /opt/noexec/job) lies on a file system that is mounted noexec, so no mode",
+    ),
+    (
+        "mkdir -p /opt/theirs; chown healer /opt/theirs; install -m 0644 /bin/true /opt/theirs/job; "
+        "ln -sfn /opt/theirs/job {path}",
+        "refused: {path} (which is /opt/theirs/job) lies below /opt/theirs, which belongs to healer",
+    ),
+]
 
-    said = stage.run("fix_permissions/act", changed=False, fix_permissions_path=path)
 
-    assert said.startswith(sentence.format(path=path))
-    assert stage.shell(f"stat -c %a:%i {path} 2>&1 || true") == before
+def test_files_that_may_not_be_touched_are_refused(stage: Stage) -> None:
+    paths = [f"/usr/local/bin/refusal{number}" for number in range(len(NOT_TO_BE_EXECUTED))]
+    modes = "stat -c %a:%i /usr/local/bin/refusal* /opt/noexec/job /opt/theirs/job"
+    for path, (setup, _) in zip(paths, NOT_TO_BE_EXECUTED, strict=True):
+        stage.shell(f"rm -rf {path}; " + setup.format(path=path))
+    before = stage.shell(modes)
 
+    said = stage.refusals("fix_permissions/act", [{"fix_permissions_path": path} for path in paths])
 
-def test_file_system_mounted_noexec_is_refused(stage: Stage) -> None:
-    stage.shell("mkdir -p /opt/noexec && mount -t tmpfs -o noexec,mode=0755 none /opt/noexec")
-    stage.shell("install -m 0644 /bin/true /opt/noexec/job")
-
-    said = stage.run("fix_permissions/act", changed=False, fix_permissions_path="/opt/noexec/job")
-    stage.shell("umount /opt/noexec")
-
-    assert said == (
-        "refused: /opt/noexec/job lies on a file system that is mounted noexec, so no mode makes it executable"
-    )
+    after = stage.shell(f"{modes}; umount /opt/noexec")
+    assert_begin(said, [one.format(path=path) for path, (_, one) in zip(paths, NOT_TO_BE_EXECUTED, strict=True)])
+    assert after == before
 
 
 def test_check_mode_tells_what_it_would_change_and_changes_nothing(stage: Stage) -> None:
@@ -248,14 +290,6 @@ def test_file_that_is_exchanged_after_preflight_is_left_alone(stage: Stage) -> N
     stage.shell(
         "systemctl stop exchange.service 2>/dev/null || true; rm -r /opt/exchanged /opt/secret /var/lib/healing-bot"
     )
-
-
-def test_folder_of_another_user_is_refused(stage: Stage) -> None:
-    stage.shell("mkdir -p /opt/theirs && chown healer /opt/theirs && install -m 0644 /bin/true /opt/theirs/job")
-
-    said = stage.run("fix_permissions/act", changed=False, fix_permissions_path="/opt/theirs/job")
-
-    assert said == "refused: /opt/theirs/job lies below /opt/theirs, which belongs to healer"
 
 
 def test_rollback_touches_only_what_the_act_left(stage: Stage) -> None:
