@@ -18,7 +18,7 @@ from typing import Any
 
 from orchestrator.act import digest, inventory, permissions
 from orchestrator.act.order import Order, discard, write_json, write_text
-from orchestrator.domain.hosts import Host
+from orchestrator.domain.hosts import Host, Permit
 from orchestrator.domain.runs import PlaybookJob
 from orchestrator.errors import CatalogError, InventoryError, RecordError
 from orchestrator.settings import Settings
@@ -59,7 +59,7 @@ class Workspace:
 def extra_vars(action: str, parameters: Mapping[str, str], hosts: Sequence[Host]) -> dict[str, Any]:
     """`{action}_{parameter}` for each, and what the hosts' policy says to the role.
 
-    Several hosts share them, so the narrowest holds: directories safe on all, units protected on any.
+    Several hosts share them, so the narrowest holds: directories safe and permits given on all, units protected on any.
     """
     safe = [
         path
@@ -67,8 +67,13 @@ def extra_vars(action: str, parameters: Mapping[str, str], hosts: Sequence[Host]
         if all(path in host.policy.safe_directories for host in hosts)
     ]
     protected = sorted(set().union(*(host.policy.protected_services for host in hosts)))
+    permits = [one.value for one in Permit if hosts and all(one in host.policy.permits for host in hosts)]
     own: dict[str, Any] = {f"{action}_{name}": value for name, value in parameters.items()}
-    return own | {"healing_safe_directories": safe, "healing_protected_services": protected}
+    return own | {
+        "healing_safe_directories": safe,
+        "healing_protected_services": protected,
+        "healing_permits": permits,
+    }
 
 
 def bound_digest(

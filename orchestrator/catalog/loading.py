@@ -15,7 +15,7 @@ from orchestrator.domain.records import Severity
 from orchestrator.errors import CatalogError
 
 #: Options that every run is given, and that no decision fills.
-CONTEXT = ("healing_run_id", "healing_safe_directories", "healing_protected_services")
+CONTEXT = ("healing_run_id", "healing_safe_directories", "healing_protected_services", "healing_permits")
 #: Ansible's types that values of a source fit.
 TYPES = {ParameterSource.UNIT: ("str",), ParameterSource.PATH: ("path", "str")}
 _ID = re.compile(r"[a-z_]+")

@@ -52,6 +52,15 @@ class LogFile:
     unit: str
 
 
+class Permit(StrEnum):
+    """What an action may do beyond its ordinary reach where a host's policy says so."""
+
+    #: clear_cache may also drop the kernel's caches of files.
+    DROP_PAGE_CACHE = "drop_page_cache"
+    #: kill_zombie_process may restart the service whose main process does not reap its children.
+    RESTART_ZOMBIE_PARENT = "restart_zombie_parent"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HostPolicy:
     """What `healing_*` variables allow on a host. Every default is the careful one."""
@@ -62,6 +71,7 @@ class HostPolicy:
     #: Units protected here on top of the built-in ones.
     protected_services: frozenset[str] = frozenset()
     safe_directories: tuple[str, ...] = ("/usr/local/bin", "/var/log", "/opt", "/home")
+    permits: frozenset[Permit] = frozenset()
     #: Attempts per host + signature, and per host + action + parameters, over a rolling 24 h.
     max_attempts: int = 3
     #: Seconds between two attempts of the same kind on the host.

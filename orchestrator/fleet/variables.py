@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
-from orchestrator.domain.hosts import Host, HostPolicy, LogFile, Mode
+from orchestrator.domain.hosts import Host, HostPolicy, LogFile, Mode, Permit
 from orchestrator.fleet.connection import read_connection
 from orchestrator.fleet.reading import Variables
 
@@ -77,6 +77,8 @@ def _policy(known: Variables, actions: Collection[str] | None) -> HostPolicy:
         given["protected_services"] = _protected(known)
     if known.has("healing_safe_directories"):
         given["safe_directories"] = _directories(known)
+    if known.has("healing_permits"):
+        given["permits"] = _permits(known)
     if known.has("healing_max_attempts"):
         given["max_attempts"] = known.whole("healing_max_attempts", 1, MAX_ATTEMPTS)
     for field, (low, high) in _SECONDS.items():
@@ -94,6 +96,7 @@ KNOWN = (
     "healing_actions",
     "healing_protected_services",
     "healing_safe_directories",
+    "healing_permits",
     "healing_max_attempts",
     "healing_cooldown_seconds",
     "healing_max_age_seconds",
@@ -147,6 +150,17 @@ def _directories(known: Variables) -> tuple[str, ...]:
         if not _is_absolute(folder) or folder == "/":
             known.wrong(variable, f"holds {folder!r}; accepted: {accepted}")
     return tuple(dict.fromkeys(folders))
+
+
+def _permits(known: Variables) -> frozenset[Permit]:
+    variable, accepted = "healing_permits", f"a list of {', '.join(Permit)}"
+    names = known.strings(variable, accepted)
+    for name in names:
+        if name not in set(Permit):
+            near = get_close_matches(name, list(Permit), n=1)
+            hint = f" (did you mean {near[0]}?)" if near else ""
+            known.wrong(variable, f"holds {name!r}; accepted: {accepted}{hint}")
+    return frozenset(Permit(name) for name in names)
 
 
 def _log_files(known: Variables) -> tuple[LogFile, ...]:

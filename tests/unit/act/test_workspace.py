@@ -13,7 +13,7 @@ import pytest
 from orchestrator.act import workspace
 from orchestrator.act.order import Order
 from orchestrator.act.workspace import Workspace
-from orchestrator.domain.hosts import HostPolicy
+from orchestrator.domain.hosts import HostPolicy, Permit
 from orchestrator.domain.runs import PlaybookJob
 from orchestrator.errors import CatalogError, InventoryError, RecordError
 from orchestrator.settings import Settings
@@ -60,14 +60,25 @@ def test_both_folders_are_made_and_are_their_owner_s_alone(stage: Stage, job: Pl
 def test_extra_vars_are_the_action_s_parameters_and_the_narrowest_policy() -> None:
     hosts = [
         replace(
-            local_host("a"), policy=HostPolicy(safe_directories=("/opt", "/srv"), protected_services=frozenset("x"))
+            local_host("a"),
+            policy=HostPolicy(
+                safe_directories=("/opt", "/srv"), protected_services=frozenset("x"), permits=frozenset(Permit)
+            ),
         ),
-        replace(local_host("b"), policy=HostPolicy(safe_directories=("/srv",), protected_services=frozenset("y"))),
+        replace(
+            local_host("b"),
+            policy=HostPolicy(
+                safe_directories=("/srv",),
+                protected_services=frozenset("y"),
+                permits=frozenset({Permit.RESTART_ZOMBIE_PARENT}),
+            ),
+        ),
     ]
     assert workspace.extra_vars("tidy", {"word": "w"}, hosts) == {
         "tidy_word": "w",
         "healing_safe_directories": ["/srv"],
         "healing_protected_services": ["x", "y"],
+        "healing_permits": ["restart_zombie_parent"],
     }
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.domain.hosts import Connection, Host, HostPolicy, LogFile, Mode
+from orchestrator.domain.hosts import Connection, Host, HostPolicy, LogFile, Mode, Permit
 from orchestrator.errors import InventoryError
 from orchestrator.fleet.variables import build_host
 
@@ -45,6 +45,8 @@ def test_a_host_without_variables_gets_every_careful_default() -> None:
         ),
         ({"healing_safe_directories": ["/srv/app"]}, "safe_directories", ("/srv/app",)),
         ({"healing_safe_directories": []}, "safe_directories", ()),
+        ({"healing_permits": ["drop_page_cache"]}, "permits", frozenset({Permit.DROP_PAGE_CACHE})),
+        ({"healing_permits": []}, "permits", frozenset()),
         ({"healing_max_attempts": 1}, "max_attempts", 1),
         ({"healing_max_attempts": "2"}, "max_attempts", 2),
         ({"healing_cooldown_seconds": 0}, "cooldown_seconds", 0.0),
@@ -88,6 +90,12 @@ def test_log_files_carry_the_full_name_of_their_unit() -> None:
         ("healing_safe_directories", ["/opt/../etc"], "holds '/opt/../etc'"),
         ("healing_safe_directories", ["opt"], "holds 'opt'"),
         ("healing_safe_directories", ["~/x"], "holds '~/x'"),
+        (
+            "healing_permits",
+            ["drop_caches"],
+            "accepted: a list of drop_page_cache, restart_zombie_parent (did you mean",
+        ),
+        ("healing_permits", {"drop_page_cache": True}, "accepted: a list of drop_page_cache"),
         ("healing_max_attempts", 0, "a whole number from 1 to 3"),
         ("healing_max_attempts", 4, "a whole number from 1 to 3"),
         ("healing_max_attempts", 2.5, "a whole number from 1 to 3"),
