@@ -56,3 +56,55 @@ Description=The $1 application
 ExecStart=/usr/local/bin/$1-server
 EOF
 }
+
+# name_server: a name server of this host's own, which knows one address for every name, for systemd-resolved to ask.
+name_server() {
+  program /usr/local/bin/lab-names <<'EOF'
+#!/usr/bin/python3
+import socket, struct
+
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+    server.bind(("127.0.0.1", 5353))
+    while True:
+        question, asker = server.recvfrom(4096)
+        end = question.index(b"\0", 12) + 5
+        address = question[end - 4 : end] == b"\0\1\0\1"
+        answer = question[:2] + struct.pack(">HHHHH", 0x8580, 1, int(address), 0, 0) + question[12:end]
+        if address:
+            answer += b"\xc0\x0c" + struct.pack(">HHIH", 1, 1, 1, 4) + socket.inet_aton("192.0.2.1")
+        server.sendto(answer, asker)
+EOF
+  unit lab-names.service <<'EOF'
+[Unit]
+Description=The name server of the lab
+[Service]
+ExecStart=/usr/local/bin/lab-names
+EOF
+  systemctl start lab-names.service
+  mkdir -p /etc/systemd/resolved.conf.d
+  printf '[Resolve]\nDNS=127.0.0.1:5353\nDomains=~.\nDNSSEC=no\n' >/etc/systemd/resolved.conf.d/lab.conf
+  systemctl reset-failed systemd-resolved.service
+  systemctl restart systemd-resolved.service
+}
+
+# name_user: a service that resolves a name again and again and says when it can't.
+name_user() {
+  program /usr/local/bin/partner-feed <<'EOF'
+#!/usr/bin/python3
+import socket, sys, time
+
+while True:
+    try:
+        socket.getaddrinfo("partner.example", 443)
+    except OSError as error:
+        print(f"ERROR: partner.example: {error}", file=sys.stderr, flush=True)
+    time.sleep(2)
+EOF
+  unit partner-feed.service <<'EOF'
+[Unit]
+Description=The partner's feed
+[Service]
+ExecStart=/usr/local/bin/partner-feed
+EOF
+  systemctl start partner-feed.service
+}

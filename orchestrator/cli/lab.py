@@ -41,12 +41,21 @@ def up(
         output.say(f"inventory: {lab.inventory}")
 
 
+def _list(wanted: bool) -> None:
+    if wanted:
+        list_faults()
+        raise typer.Exit
+
+
 @app.command("break")
 def break_(
     fault: Annotated[str, typer.Argument(help="A fault that `healer lab faults` lists.")],
     host: Annotated[str, typer.Argument(help="A host of the lab.")],
     name: Name = "lab",
     state_dir: StateDir = None,
+    listed: Annotated[
+        bool, typer.Option("--list", help="List the faults, and break nothing.", is_eager=True, callback=_list)
+    ] = False,
 ) -> None:
     """Break a host; ends once the error is in its journal."""
     with _complaints():

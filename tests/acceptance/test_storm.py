@@ -30,6 +30,8 @@ CASES = [
     Case("web1", "nginx-killed", "nginx.service", "restart_service", "healed"),
     Case("web1", "cert-expired", "partner-sync.service", "escalate", "escalated"),
     Case("web1", "injected-log", "contact-form.service", "escalate", "escalated"),
+    Case("web1", "zombies-missed", "thumbnailer.service", "kill_zombie_process", "healed"),
+    Case("web2", "resolver-hung", "partner-feed.service", "restart_network", "healed"),
     Case("web2", "disk-full-rotated", "shop.service", "free_disk_space", "healed"),
     Case("web2", "start-limit", "price-feed.service", "restart_service", "healed"),
     # systemd's child is sometimes gone before journald learns its unit: its line then is of the path alone.

@@ -187,12 +187,19 @@ def test_documentation_has_no_action_too_many() -> None:
     assert re.findall(r"^## (\w+)$", page, re.MULTILINE) == sorted(ACTIONS)
 
 
-def test_role_protects_the_same_units_as_policy() -> None:
+@pytest.mark.parametrize("role", ["kill_zombie_process", "restart_service"])
+def test_role_protects_the_same_units_as_policy(role: str) -> None:
     """The role is the second look at the same question: a list that lags behind would be a hole."""
-    told = yaml.safe_load((ROOT / "roles/restart_service/vars/main.yml").read_text(encoding="utf-8"))
+    told = yaml.safe_load((ROOT / "roles" / role / "vars/main.yml").read_text(encoding="utf-8"))
 
-    assert tuple(told["restart_service_protected"]) == protected.PROTECTED
-    assert set(told["restart_service_vital_targets"]) == protected.VITAL_TARGETS
+    assert tuple(told[f"{role}_protected"]) == protected.PROTECTED
+
+
+def test_roles_spare_the_same_targets_as_policy() -> None:
+    told = yaml.safe_load((ROOT / "roles/restart_service/vars/main.yml").read_text(encoding="utf-8"))
+    zombies = runpy.run_path(str(ROOT / "roles/kill_zombie_process/files/zombies.py"))
+
+    assert set(told["restart_service_vital_targets"]) == set(zombies["VITAL"]) == protected.VITAL_TARGETS
 
 
 def test_role_forbids_the_same_paths_as_policy() -> None:

@@ -354,6 +354,26 @@ CASES = {
         "",
         "systemctl is-active ssh",
     ),
+    "resolver-dead": (
+        "systemd-resolved.service: Start request repeated too quickly.",
+        "systemctl reset-failed systemd-resolved; systemctl restart systemd-resolved",
+        "getent ahostsv4 partner.example",
+    ),
+    "resolver-hung": (
+        "partner.example: [Errno -3] Temporary failure in name resolution",
+        "systemctl restart systemd-resolved",
+        "getent ahostsv4 partner.example",
+    ),
+    "zombies-ignored": (
+        "Z 0:00 [mail-filter] <defunct>",
+        "systemctl restart mail-filter",
+        "systemctl is-active mail-filter && ! ps -C mail-filter -o stat= | grep Z",
+    ),
+    "zombies-missed": (
+        "[thumbnailer] <defunct>",
+        "for n in 1 2 3 4; do pkill -CHLD --oldest thumbnailer; sleep 0.1; done",
+        "systemctl is-active thumbnailer && ! ps -C thumbnailer -o stat= | grep Z",
+    ),
 }
 
 

@@ -25,6 +25,7 @@ DAY = 86400
 
 # run_path and not import: bytecode beside the programs would change the digest of what is approved.
 disk: Any = type("Disk", (), runpy.run_path(str(ROOT / "roles/free_disk_space/files/disk_space.py")))
+zombies: Any = type("Zombies", (), runpy.run_path(str(ROOT / "roles/kill_zombie_process/files/zombies.py")))
 modes: Any = type("Modes", (), runpy.run_path(str(ROOT / "roles/fix_permissions/files/file_mode.py")))
 
 
@@ -619,3 +620,75 @@ def test_other_file_mode_or_names_than_looked_at_are_left_alone(script: Path) ->
     assert change(script, found) == {"changed": False, "objection": f"{script} is no plain file"}
     script.unlink()
     assert "can't be set (No such file or directory)" in change(script, found)["objection"]
+
+
+# kill_zombie_process -----------------------------------------------------------------------------
+
+
+def row(pid: int, *, name: str = "parent", parent: int = 1) -> Any:
+    return zombies.Process(pid, f"{pid} ({name}) S {parent} " + "0 " * 17 + "4711 0")
+
+
+def test_a_row_of_proc_is_read_whatever_a_process_calls_itself() -> None:
+    odd = row(7, name="a) Z 1 (\x1b[2J", parent=5)
+
+    assert (odd.pid, odd.name, odd.state, odd.parent, odd.start) == (7, "a) Z 1 (?[2J", "S", 5, 4711)
+
+
+@pytest.mark.parametrize(
+    ("process", "service", "told", "says"),
+    [
+        (row(1, parent=0), "", {}, "is PID 1"),
+        (row(2, parent=0), "", {}, "is a thread of the kernel"),
+        (row(90, parent=2), "", {}, "is a thread of the kernel"),
+        (row(90), "ssh@3.service", {"Names": "ssh@3.service"}, "belongs to ssh@3.service, which is protected"),
+        (row(90), "app.service", {"Names": "app.service sshd.service"}, "belongs to sshd.service, which is protected"),
+        (row(90), "app.service", {}, "belongs to app.service, of which systemd says nothing"),
+        (row(90), "app.service", {"Names": "app.service"}, ""),
+        (row(90), "", {}, ""),
+    ],
+)
+def test_who_is_told_of_a_zombie(process: Any, service: str, told: dict[str, str], says: str) -> None:
+    assert zombies.objection(process, service, told, ["ssh", "sshd"]) == says
+
+
+@pytest.mark.parametrize(
+    ("told", "may"),
+    [
+        ({"MainPID": "90"}, True),
+        ({"MainPID": "91"}, False),
+        ({}, False),
+        ({"MainPID": "90", "RequiredBy": "shop.service"}, True),
+        ({"MainPID": "90", "RequiredBy": "shop.service sshd.service"}, False),
+        ({"MainPID": "90", "BoundBy": "network.target"}, False),
+    ],
+)
+def test_which_service_may_be_restarted_for_its_zombies(told: dict[str, str], may: bool) -> None:
+    assert zombies.may_restart(row(90), told, ["sshd"]) is may
+
+
+def test_a_zombie_that_stays_is_found_and_reaped_by_who_is_told() -> None:
+    """A real child of a real parent that reaps at SIGCHLD alone."""
+    script = (
+        "import os, signal, time\n"
+        "def reap(*_): os.waitpid(-1, os.WNOHANG)\n"
+        "child = os.fork()\n"
+        "if not child: os._exit(0)\n"
+        "time.sleep(0.2); signal.signal(signal.SIGCHLD, reap); print(child, flush=True)\n"
+        "time.sleep(60); time.sleep(60)\n"
+    )
+    with subprocess.Popen(["python3", "-c", script], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+
+        mine = [one for one in zombies.staying() if one.pid == child]
+        told = {"pid": parent.pid, "start": zombies.process(parent.pid).start, "zombies": len(mine)}
+        sent = zombies.tell(told)
+        deadline = time.monotonic() + 20
+        while zombies.process(child) is not None and time.monotonic() < deadline:
+            time.sleep(0.05)
+        gone = zombies.process(child) is None
+        parent.kill()
+
+    assert [one.parent for one in mine] == [parent.pid]
+    assert (sent, gone) == (1, True)

@@ -82,6 +82,7 @@ class Stage:
             "healing_run_id": f"test-{Path(playbook).stem}",
             "healing_safe_directories": SAFE,
             "healing_protected_services": [],
+            "healing_permits": [],
             **variables,
         }
         ended = subprocess.run(
@@ -326,3 +327,51 @@ def test_live_log_is_never_deleted(stage: Stage) -> None:
 
     assert stage.shell("ls /var/log/orders") == "orders.log"
     stage.shell("systemctl stop orders.service && umount /var/log/orders")
+
+
+# kill_zombie_process -----------------------------------------------------------------------------
+
+
+def test_zombies_of_a_protected_service_are_left_alone(stage: Stage) -> None:
+    stage.lab.break_("zombies-missed", HOST)
+
+    said = stage.run("kill_zombie_process/act", changed=False, healing_protected_services=["thumb*.service"])
+
+    assert re.fullmatch(
+        r"refused: thumbnailer \(\d+, thumbnailer.service\), which belongs to thumbnailer.service, which is protected",
+        said,
+    )
+    assert stage.check("kill_zombie_process/act", changed=True) == OK
+    assert stage.run("kill_zombie_process/verify", changed=False).startswith("sick: 4 zombies stay ([thumbnailer] (")
+    stage.shell("systemctl stop thumbnailer.service")
+
+
+def test_service_that_does_not_reap_is_restarted_only_where_policy_permits_it(stage: Stage) -> None:
+    stage.lab.break_("zombies-ignored", HOST)
+    started = stage.shell("systemctl show --property=ExecMainPID --value mail-filter.service")
+
+    assert stage.run("kill_zombie_process/act", changed=True) == OK
+    assert stage.run("kill_zombie_process/verify").endswith(f"mail-filter ({started}, mail-filter.service)")
+    assert stage.shell("systemctl show --property=ExecMainPID --value mail-filter.service") == started
+    assert stage.run("kill_zombie_process/act", changed=True, healing_permits=["restart_zombie_parent"]) == OK
+    assert stage.run("kill_zombie_process/verify", changed=False) == OK
+    assert stage.run("kill_zombie_process/act", changed=False, healing_permits=["restart_zombie_parent"]) == OK
+    stage.shell("systemctl stop mail-filter.service")
+
+
+# restart_network ---------------------------------------------------------------------------------
+
+
+def test_resolver_that_nobody_may_touch_is_refused(stage: Stage) -> None:
+    stage.lab.break_("resolver-hung", HOST)
+
+    assert stage.run("restart_network/act", changed=False, healing_protected_services=["systemd-resolved"]) == (
+        "refused: systemd-resolved.service is protected on this host"
+    )
+    assert stage.check("restart_network/act", changed=True) == OK
+    stage.shell("systemctl kill --signal=CONT systemd-resolved; systemctl stop partner-feed systemd-resolved")
+    stopped = "systemd-resolved.service was stopped cleanly, so somebody wanted it so"
+    assert stage.run("restart_network/act", changed=False) == f"refused: {stopped}"
+    assert stage.run("restart_network/verify", changed=False) == stopped
+    stage.shell("rm /etc/systemd/resolved.conf.d/lab.conf; systemctl start systemd-resolved")
+    assert stage.run("restart_network/act", changed=False).startswith("refused: systemd-resolved knows no name server")
