@@ -31,6 +31,7 @@ CASES = [
     Case("web1", "cert-expired", "partner-sync.service", "escalate", "escalated"),
     Case("web1", "injected-log", "contact-form.service", "escalate", "escalated"),
     Case("web1", "zombies-missed", "thumbnailer.service", "kill_zombie_process", "healed"),
+    Case("web1", "unit-file-changed", "report-watch.service", "reload_config", "healed"),
     Case("web2", "resolver-hung", "partner-feed.service", "restart_network", "healed"),
     Case("web2", "disk-full-rotated", "shop.service", "free_disk_space", "healed"),
     Case("web2", "start-limit", "price-feed.service", "restart_service", "healed"),

@@ -187,7 +187,7 @@ def test_documentation_has_no_action_too_many() -> None:
     assert re.findall(r"^## (\w+)$", page, re.MULTILINE) == sorted(ACTIONS)
 
 
-@pytest.mark.parametrize("role", ["kill_zombie_process", "restart_service"])
+@pytest.mark.parametrize("role", ["kill_zombie_process", "reload_config", "restart_service"])
 def test_role_protects_the_same_units_as_policy(role: str) -> None:
     """The role is the second look at the same question: a list that lags behind would be a hole."""
     told = yaml.safe_load((ROOT / "roles" / role / "vars/main.yml").read_text(encoding="utf-8"))

@@ -329,6 +329,76 @@ def test_live_log_is_never_deleted(stage: Stage) -> None:
     stage.shell("systemctl stop orders.service && umount /var/log/orders")
 
 
+# reload_config -----------------------------------------------------------------------------------
+
+#: What is no name of a unit, whatever the role.
+NO_NAMES = (
+    *("", "-", "--help", "..", "../nginx", "/etc/nginx", "a/b.service", "nginx*", "ngin?", "[n]ginx", "nginx service"),
+    *(
+        "nginx;reboot",
+        "$(reboot)",
+        "`reboot`",
+        "nginx|cat",
+        "nginx&",
+        "nginx>x",
+        "nginx\n",
+        "nginx\x00",
+        "nginx\x1b[2J",
+    ),
+    # Cyrillic, a full-width letter, a letter without width, and longer than any name.
+    *("ngin\u0445.service", "\uff4eginx", "nginx\u200b", "n" * 256, "n" * 200_000),
+)
+
+
+@pytest.mark.parametrize("role", ["reload_config", "restart_service"])
+def test_what_is_no_name_of_a_unit_is_refused(role: str, stage: Stage) -> None:
+    said = stage.refusals(f"{role}/act", [{f"{role}_service": name} for name in NO_NAMES])
+
+    assert_begin(said, ["refused: this is no name of a "] * len(NO_NAMES))
+    assert all(one.isprintable() and len(one) < 400 for one in said)
+
+
+def test_services_that_may_not_be_reloaded_are_refused(stage: Stage) -> None:
+    service(stage, "still.service", "/bin/sleep infinity")
+    service(stage, "resting.service", "/bin/sleep infinity")
+    stage.shell("systemctl start still.service; sleep 0.1; echo new >/etc/still.conf")
+    cases = {
+        "sshd": "refused: ssh.service is protected (as sshd)",
+        "systemd-journald.service": "refused: systemd-journald.service is protected (as systemd-journald.service)",
+        "cron": "refused: cron.service is protected (as cron)",
+        "nothing.service": "refused: systemd has no loaded unit nothing.service (not-found)",
+        "resting": "refused: resting.service is inactive, so it can't reload",
+        "still": "refused: still.service can't reload, and a reload must not become a restart",
+    }
+    before = stage.shell("systemctl show --property=MainPID --value still")
+
+    said = stage.refusals(
+        "reload_config/act", [{"reload_config_service": name} for name in cases], healing_protected_services=["cr[o]n"]
+    )
+
+    assert said == list(cases.values())
+    assert stage.shell("systemctl show --property=MainPID --value still") == before
+    stage.shell("systemctl stop still; rm /etc/still.conf")
+
+
+def test_broken_configuration_is_refused_in_the_words_of_the_service_s_own_test(stage: Stage) -> None:
+    stage.lab.break_("config-broken", HOST)
+    nginx = {"reload_config_service": "nginx"}
+
+    assert stage.run("reload_config/verify", changed=False, **nginx) == (
+        "sick: nginx.service runs on an older configuration than lies on the disk (/etc/nginx/conf.d/shop-back.conf)"
+    )
+    said = stage.run("reload_config/act", changed=False, **nginx)
+    stage.shell("systemctl reload nginx || true")
+    # A reload that failed has read nothing.
+    again = stage.run("reload_config/act", changed=False, **nginx)
+    stage.shell("rm /etc/nginx/conf.d/shop-back.conf; systemctl stop shop-back-check")
+
+    for one in (said, again):
+        assert one.startswith("refused: nginx -t -q says: ")
+        assert 'unknown directive "retrun" in /etc/nginx/conf.d/shop-back.conf:1' in one
+
+
 # kill_zombie_process -----------------------------------------------------------------------------
 
 

@@ -24,9 +24,12 @@ def test_the_faults_are_there() -> None:
         "start-limit": "restart_service",
         "start-limit-lasting": "escalate",
         "cert-expired": "escalate",
+        "config-broken": "refused",
+        "config-stale": "reload_config",
         "injected-log": "escalate",
         "resolver-dead": "restart_network",
         "resolver-hung": "restart_network",
+        "unit-file-changed": "reload_config",
         "zombies-ignored": "kill_zombie_process",
         "zombies-missed": "kill_zombie_process",
     }
