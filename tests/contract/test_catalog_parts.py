@@ -27,6 +27,7 @@ KEYWORDS = {
         "when",
         "vars",
         "changed_when",
+        "failed_when",
         "check_mode",
         "no_log",
         "loop",
@@ -200,6 +201,13 @@ def test_roles_spare_the_same_targets_as_policy() -> None:
     zombies = runpy.run_path(str(ROOT / "roles/kill_zombie_process/files/zombies.py"))
 
     assert set(told["restart_service_vital_targets"]) == set(zombies["VITAL"]) == protected.VITAL_TARGETS
+
+
+def test_roles_know_the_same_tests_of_a_configuration() -> None:
+    told = yaml.safe_load((ROOT / "roles/restart_service/vars/main.yml").read_text(encoding="utf-8"))
+    reload = runpy.run_path(str(ROOT / "roles/reload_config/files/configuration.py"))
+
+    assert told["restart_service_tests"] == {name: " ".join(command) for name, command in reload["TESTS"].items()}
 
 
 def test_role_forbids_the_same_paths_as_policy() -> None:

@@ -364,6 +364,11 @@ CASES = {
         "",
         "systemctl is-active ssh",
     ),
+    "nginx-broken": (
+        "nginx.service: Failed with result 'signal'",
+        "rm /etc/nginx/conf.d/shop-broken.conf; systemctl restart nginx",
+        "systemctl is-active nginx",
+    ),
     "resolver-dead": (
         "systemd-resolved.service: Start request repeated too quickly.",
         "systemctl reset-failed systemd-resolved; systemctl restart systemd-resolved",

@@ -185,6 +185,18 @@ def assert_begin(said: Sequence[str], sentences: Sequence[str]) -> None:
     assert [one[: len(sentence)] for one, sentence in zip(said, sentences, strict=True)] == list(sentences)
 
 
+def test_service_is_not_started_on_a_configuration_that_its_own_test_calls_broken(stage: Stage) -> None:
+    stage.lab.break_("nginx-broken", HOST)
+    nginx = {"restart_service_service": "nginx.service"}
+
+    said = stage.run("restart_service/act", changed=False, **nginx)
+    stage.shell("rm /etc/nginx/conf.d/shop-broken.conf")
+
+    assert said.startswith("refused: nginx.service would be started with a broken configuration, `nginx -t -q` says: ")
+    assert 'unknown directive "retrun" in /etc/nginx/conf.d/shop-broken.conf:1' in said
+    assert stage.run("restart_service/act", changed=True, **nginx) == OK
+
+
 def test_service_that_somebody_stopped_is_left_alone(stage: Stage) -> None:
     service(stage, "stopped.service", "/bin/sleep infinity")
     stage.shell("systemctl start stopped.service && systemctl stop stopped.service")

@@ -27,6 +27,7 @@ def test_the_faults_are_there() -> None:
         "config-broken": "refused",
         "config-stale": "reload_config",
         "injected-log": "escalate",
+        "nginx-broken": "refused",
         "resolver-dead": "restart_network",
         "resolver-hung": "restart_network",
         "unit-file-changed": "reload_config",
