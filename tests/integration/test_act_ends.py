@@ -74,7 +74,7 @@ def test_a_changed_role_is_refused_and_nothing_starts(stage: Stage) -> None:
 def test_a_task_past_its_limit_shuts_the_slot_until_the_host_is_idle(stage: Stage) -> None:
     stage.probe = probe = FakeProbe()
     executor = stage.another()
-    job, _ = slow(stage, task_timeout=4)
+    job, _ = slow(stage, task_timeout=10)
     probe.alive.add(job.run_id)
 
     result = executor.execute(job)
