@@ -27,6 +27,17 @@ unit() {
   systemctl reset-failed "$1" 2>/dev/null || true
 }
 
+# daemon NAME DESCRIPTION: a service that runs the program on standard input; not started.
+daemon() {
+  program "/usr/local/bin/$1"
+  unit "$1.service" <<EOF
+[Unit]
+Description=$2
+[Service]
+ExecStart=/usr/local/bin/$1
+EOF
+}
+
 # small_filesystem FOLDER: 16 MB of its own for a service's logs, empty.
 small_filesystem() {
   mkdir -p "$1"
@@ -59,7 +70,7 @@ EOF
 
 # name_server: a name server of this host's own, which knows one address for every name, for systemd-resolved to ask.
 name_server() {
-  program /usr/local/bin/lab-names <<'EOF'
+  daemon lab-names "The name server of the lab" <<'EOF'
 #!/usr/bin/python3
 import socket, struct
 
@@ -74,12 +85,6 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
             answer += b"\xc0\x0c" + struct.pack(">HHIH", 1, 1, 1, 4) + socket.inet_aton("192.0.2.1")
         server.sendto(answer, asker)
 EOF
-  unit lab-names.service <<'EOF'
-[Unit]
-Description=The name server of the lab
-[Service]
-ExecStart=/usr/local/bin/lab-names
-EOF
   systemctl start lab-names.service
   mkdir -p /etc/systemd/resolved.conf.d
   printf '[Resolve]\nDNS=127.0.0.1:5353\nDomains=~.\nDNSSEC=no\n' >/etc/systemd/resolved.conf.d/lab.conf
@@ -89,7 +94,7 @@ EOF
 
 # name_user: a service that resolves a name again and again and says when it can't.
 name_user() {
-  program /usr/local/bin/partner-feed <<'EOF'
+  daemon partner-feed "The partner's feed" <<'EOF'
 #!/usr/bin/python3
 import socket, sys, time
 
@@ -100,11 +105,29 @@ while True:
         print(f"ERROR: partner.example: {error}", file=sys.stderr, flush=True)
     time.sleep(2)
 EOF
-  unit partner-feed.service <<'EOF'
-[Unit]
-Description=The partner's feed
-[Service]
-ExecStart=/usr/local/bin/partner-feed
-EOF
   systemctl start partner-feed.service
+}
+
+# unread_site NAME PORT DIRECTIVES: nginx runs, and a site is written that it was not told of; a service looks for it.
+unread_site() {
+  rm -f /etc/nginx/conf.d/shop-*.conf
+  systemctl reset-failed nginx.service
+  systemctl start nginx.service
+  systemctl reload nginx.service
+  daemon "$1-check" "Looks at the site $1" <<EOF
+#!/usr/bin/python3
+import sys, time, urllib.request
+
+while True:
+    try:
+        urllib.request.urlopen("http://127.0.0.1:$2/", timeout=5).read()
+    except OSError:
+        print("ERROR: nginx.service: its configuration /etc/nginx/conf.d/$1.conf has changed and is not loaded",
+              file=sys.stderr, flush=True)
+    time.sleep(3)
+EOF
+  # Later than the reload by the clock of files too.
+  sleep 1
+  printf 'server { listen 127.0.0.1:%s; %s }\n' "$2" "$3" >"/etc/nginx/conf.d/$1.conf"
+  systemctl start "$1-check.service"
 }

@@ -35,7 +35,7 @@ ExecStart=/usr/bin/openssl s_server -quiet -www -accept 127.0.0.1:8443 -cert $fo
 StandardOutput=null
 StandardError=null
 EOF
-program /usr/local/bin/partner-sync <<'EOF'
+daemon partner-sync "Synchronisation with the partner" <<'EOF'
 #!/usr/bin/python3
 import ssl, sys, time, urllib.request
 
@@ -46,12 +46,6 @@ while True:
     except OSError as error:
         print(f"ERROR: partner synchronisation failed: {error}", file=sys.stderr, flush=True)
     time.sleep(5)
-EOF
-unit partner-sync.service <<'EOF'
-[Unit]
-Description=Synchronisation with the partner
-[Service]
-ExecStart=/usr/local/bin/partner-sync
 EOF
 systemctl start partner-api.service
 for _ in $(seq 100); do

@@ -1,7 +1,7 @@
 # title: a service never asks for its dead children
 # proves: where the host's policy permits it, the service that ignores SIGCHLD is restarted, and PID 1 reaps what it left
 # expects: kill_zombie_process
-program /usr/local/bin/mail-filter <<'EOF'
+daemon mail-filter "Mail filter" <<'EOF'
 #!/usr/bin/python3
 import os, sys, time
 
@@ -18,12 +18,6 @@ while True:
     time.sleep(3)
 EOF
 rm -f /run/mail-filter.token
-unit mail-filter.service <<'EOF'
-[Unit]
-Description=Mail filter
-[Service]
-ExecStart=/usr/local/bin/mail-filter
-EOF
 systemctl start mail-filter.service
 recorded 'mail-filter\] <defunct>'
 # What its worker missed comes too late.

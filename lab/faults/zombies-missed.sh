@@ -2,7 +2,7 @@
 # proves: SIGCHLD has a parent reap the zombies that it overlooked; nothing is killed, nothing restarted
 # expects: kill_zombie_process
 # It reaps one child a signal, but of signals that come together the kernel delivers one. A classic.
-program /usr/local/bin/thumbnailer <<'EOF'
+daemon thumbnailer "Thumbnailer" <<'EOF'
 #!/usr/bin/python3
 import os, signal, sys, time
 
@@ -34,12 +34,6 @@ while True:
     for pid in workers[:1]:
         print(f"ERROR: worker {pid} is a zombie: [thumbnailer] <defunct>", file=sys.stderr, flush=True)
     time.sleep(3)
-EOF
-unit thumbnailer.service <<'EOF'
-[Unit]
-Description=Thumbnailer
-[Service]
-ExecStart=/usr/local/bin/thumbnailer
 EOF
 systemctl start thumbnailer.service
 recorded 'thumbnailer\] <defunct>'
