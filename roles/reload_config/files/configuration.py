@@ -41,7 +41,7 @@ TESTS = {
     "prometheus": ("promtool", "check", "config", "/etc/prometheus/prometheus.yml"),
 }
 #: Where the package of a name keeps its configuration elsewhere than in /etc/NAME.
-FOLDERS = {"named": "bind", "bind9": "bind", "httpd": "httpd"}
+FOLDERS = {"named": "bind", "bind9": "bind"}
 #: Files that are looked at; a folder with more is no configuration of one service.
 MOST = 5000
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -151,17 +151,12 @@ def look(unit: str, patterns: Sequence[str]) -> dict[str, Any]:
     if told.get("LoadState") != "loaded":
         return answer(own, why=f"systemd has no loaded unit {unit} ({told.get('LoadState', 'no answer')})")
     name = protected([unit, own, *told.get("Names", "").split()], patterns)
+    changed = newer(told) if told["ActiveState"] == "active" and own.endswith(".service") else []
     unit_file = told["NeedDaemonReload"] == "yes"
-    if told["ActiveState"] != "active" or not own.endswith(".service"):
-        why = (
-            ""
-            if unit_file or told["ActiveState"] == "active"
-            else f"{own} is {told['ActiveState']}, so it can't reload"
-        )
-        return answer(own, why=f"{own} is protected (as {name})" if name else why, unit_file=unit_file)
-    changed = newer(told)
     if name:
         why = f"{own} is protected (as {name})"
+    elif told["ActiveState"] != "active" and not unit_file:
+        why = f"{own} is {told['ActiveState']}, so it can't reload"
     elif changed and told["CanReload"] != "yes":
         why = f"{own} can't reload, and a reload must not become a restart"
     else:
