@@ -55,7 +55,7 @@ class LogFile:
 class Permit(StrEnum):
     """What an action may do beyond its ordinary reach where a host's policy says so."""
 
-    #: clear_cache may also drop the kernel's caches of files.
+    #: The kernel's caches of files may be dropped; no action uses it yet.
     DROP_PAGE_CACHE = "drop_page_cache"
     #: kill_zombie_process may restart the service whose main process does not reap its children.
     RESTART_ZOMBIE_PARENT = "restart_zombie_parent"
