@@ -55,13 +55,13 @@ def host(lab: Lab) -> Host:
 def test_a_run_over_ssh_acts_as_root_and_knows_its_id(stage: Stage, lab: Lab, host: Host) -> None:
     tasks = """
     - name: Leave a mark that only root can
-      ansible.builtin.shell: echo "$HEALING_RUN" > /root/act-mark
+      ansible.builtin.shell: echo "$HEALING_RUN" > /var/lib/act-mark
       changed_when: true
     """
     job = stage.job(stage.action("mark", tasks), hosts=(host,))
     result = stage.executor.execute(job)
     assert (result.status, result.reason, result.changed) == (RunStatus.SUCCEEDED, "", True)
-    assert lab.execute("web1", "cat /root/act-mark").stdout.strip() == job.run_id
+    assert lab.execute("web1", "cat /var/lib/act-mark").stdout.strip() == job.run_id
     recorded = json.loads((stage.artifacts(job) / "hosts.json").read_text())["hosts"]["web1"]
     assert recorded["ansible_user"] == "healer"
     assert "ansible_ssh_common_args" not in recorded

@@ -183,13 +183,13 @@ def test_a_name_that_is_taken_elsewhere_is_refused(other: Lab, tmp_path: Path) -
 
 
 def test_up_boots_a_host_that_was_shut_down_with_its_disk(other: Lab) -> None:
-    other.execute("web1", "echo kept >/root/file")
+    other.execute("web1", "echo kept >/var/lib/kept")
     Podman().run("stop", "--time", "20", other.status()[0].container)
     assert [host.state for host in other.status()] == ["stopped"]
 
     other.up(1)
 
-    assert other.execute("web1", "cat /root/file").stdout == "kept\n"
+    assert other.execute("web1", "cat /var/lib/kept").stdout == "kept\n"
     assert ssh(other, "web1", "true").returncode == 0
 
 

@@ -94,11 +94,11 @@ DISK = _shell(
     f"systemd-run --quiet --unit=filler sh -c 'while :; do for d in {_TEMPORARY}; do cat /dev/zero >>$d/full; done "
     "2>/dev/null; sleep 0.05; done'",
     f"systemctl stop filler; for d in {_TEMPORARY}; do rm $d/full; done",
-    prepare="cp -a /home/healer /root/home; "
+    prepare="cp -a /home/healer /var/lib/home; "
     f"for d in {_TEMPORARY}; do mount -t tmpfs -o size=4m,mode=1777 tmpfs $d; done; "
-    "cp -a /root/home/. /home/healer/; chmod 0755 /home/healer",
+    "cp -a /var/lib/home/. /home/healer/; chmod 0755 /home/healer",
 )
-SUDO = _shell("sudo revoked", "mv /etc/sudoers.d/healer /root/rule", "mv /root/rule /etc/sudoers.d/healer")
+SUDO = _shell("sudo revoked", "mv /etc/sudoers.d/healer /var/lib/rule", "mv /var/lib/rule /etc/sudoers.d/healer")
 PYTHON = _shell("Python gone", "mv /usr/bin/python3 /usr/bin/gone", "mv /usr/bin/gone /usr/bin/python3")
 
 
