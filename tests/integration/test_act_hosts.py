@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -91,11 +92,15 @@ def test_an_unknown_host_key_is_never_accepted(stage: Stage, host: Host, wish: d
 def test_a_cut_run_goes_on_there_and_keeps_the_slot_shut(stage: Stage, lab: Lab, host: Host) -> None:
     """The host finishes the task that it began (tried): nobody else may touch it until then."""
     tasks = "- name: Take long\n  ansible.builtin.command: sleep 300\n  changed_when: false\n"
-    job = stage.job(stage.action("long", tasks), hosts=(host,), run_timeout=5)
+    job = stage.job(stage.action("long", tasks), hosts=(host,))
 
-    result = stage.executor.execute(job)
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(stage.executor.execute, job)
+        until(lambda: lab.execute("web1", "pgrep -x sleep", check=False).returncode == 0)
+        stage.another().cancel(job.run_id)
+        result = running.result()
 
-    assert result.status is RunStatus.TIMED_OUT
+    assert result.status is RunStatus.CANCELED
     assert stage.left(job) == set()
     assert stage.probe.running(host, job.run_id)
     run = stage.store.run(job.run_id)
