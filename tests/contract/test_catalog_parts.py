@@ -144,19 +144,6 @@ def test_act_refuses_before_it_changes_anything(action: Action) -> None:
 
 
 @each_action
-def test_commands_carry_their_own_limit(action: Action) -> None:
-    """Ansible's task timeout leaves the command alive on the host."""
-    variables = yaml.safe_load((action.role / "vars" / "main.yml").read_text(encoding="utf-8"))
-    for entry in entries(action):
-        for task in tasks(action.role, entry):
-            if "ansible.builtin.command" in task:
-                argv = task["ansible.builtin.command"]["argv"]
-                program = argv if isinstance(argv, list) else variables[f"{action.id}_program"]
-                assert program[0] == "timeout"
-                assert int(program[1]) < action.task_timeout
-
-
-@each_action
 def test_folder_and_role_hold_plain_files_alone(action: Action) -> None:
     """The digest covers every file: what a tool leaves there would change what was approved."""
     for path in [*action.folder.rglob("*"), *action.role.rglob("*")]:
