@@ -384,6 +384,16 @@ CASES = {
         "systemctl daemon-reload",
         "systemctl show --property=NeedDaemonReload report-api | grep no; systemctl stop report-watch",
     ),
+    "lists-torn": (
+        "Problem with MergeList /var/lib/apt/lists/127.0.0.1:8099_._Packages",
+        "rm /var/lib/apt/lists/127.0.0.1:8099_._Packages; apt-get update",
+        "apt-cache policy lab-tool | grep 'Candidate: 1.0'; systemctl stop package-report",
+    ),
+    "update-failed": (
+        "Failed to fetch http://127.0.0.1:8099/./Packages  Hash Sum mismatch",
+        "rm /var/lib/apt/lists/partial/*; apt-get update",
+        "apt-cache policy lab-tool | grep 'Candidate: 1.1'",
+    ),
     "zombies-ignored": (
         "Z 0:00 [mail-filter] <defunct>",
         "systemctl restart mail-filter",
