@@ -14,8 +14,9 @@ from orchestrator.errors import CatalogError
 _IMPORTS = ("ansible.builtin.import_tasks", "ansible.builtin.include_tasks")
 _SHELLS = ("shell", "script")
 _BLOCKS = ("block", "rescue", "always")
-#: A program that the role names once, in vars/main.yml.
+#: A program that the role names once, in vars/main.yml; and one that is written where it is used.
 _NAMED = re.compile(r"\s*\{\{\s*(\w+)")
+_WRITTEN = re.compile(r"\s*\{\{\s*\['(timeout)', '(\w+)'")
 #: A file of the role that is read on the controller.
 _LOOKUP = re.compile(r"""lookup\('(?:ansible\.builtin\.)?file', '([^']+)'\)""")
 
@@ -58,14 +59,21 @@ def _tasks(content: Any, file: Path) -> Iterator[dict[str, Any]]:
 
 def _limited(where: str, role: Path, arguments: Any, limit: int) -> None:
     argv = arguments.get("argv") if isinstance(arguments, dict) else None
-    named = _NAMED.match(argv) if isinstance(argv, str) else None
-    if named:
-        variables = role / "vars" / "main.yml"
-        argv = (read(variables) or {}).get(named[1]) if variables.is_file() else None
-    seconds = str(argv[1]) if isinstance(argv, list) and len(argv) > 2 and argv[0] == "timeout" else ""
+    if isinstance(argv, str):
+        argv = _begin(role, argv)
+    seconds = str(argv[1]) if isinstance(argv, list) and len(argv) > 1 and argv[0] == "timeout" else ""
     if not re.fullmatch(r"[1-9][0-9]*", seconds):
         raise CatalogError(
             f"{where} runs a command without a limit of its own; begin its argv with timeout and seconds."
         )
     if int(seconds) >= limit:
         raise CatalogError(f"{where} limits its command to {seconds} s; stay below task_timeout_seconds ({limit}).")
+
+
+def _begin(role: Path, expression: str) -> Any:
+    """The list that an expression begins with."""
+    written, named = _WRITTEN.match(expression), _NAMED.match(expression)
+    variables = role / "vars" / "main.yml"
+    if named and variables.is_file():
+        return (read(variables) or {}).get(named[1])
+    return list(written.groups()) if written else None

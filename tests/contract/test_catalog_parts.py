@@ -151,6 +151,18 @@ def test_act_refuses_before_it_changes_anything(action: Action) -> None:
 
 
 @each_action
+def test_what_a_shell_is_handed_is_fixed(action: Action) -> None:
+    """A unit's name or a host's word is an argument of a script, and never a part of it."""
+    for entry in entries(action):
+        for task in tasks(action.role, entry):
+            argv = (task.get("ansible.builtin.command") or {}).get("argv", [])
+            script = argv[argv.index("-c") + 1] if "-c" in argv and isinstance(argv, list) else ""
+            assert "{{" not in script or re.fullmatch(
+                r"\{\{ lookup\('ansible\.builtin\.file', '\w+\.sh'\) \}\}", script
+            )
+
+
+@each_action
 def test_folder_and_role_hold_plain_files_alone(action: Action) -> None:
     """The digest covers every file: what a tool leaves there would change what was approved."""
     for path in [*action.folder.rglob("*"), *action.role.rglob("*")]:

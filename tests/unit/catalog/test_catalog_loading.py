@@ -142,8 +142,9 @@ def test_unknown_action_is_none_and_the_whitelist_cannot_be_written(root: Path) 
         found.actions = {}  # type: ignore[misc]
 
 
-def test_a_command_may_take_its_limit_from_a_program_that_the_role_names(root: Path) -> None:
-    task({"name": "X", "ansible.builtin.command": {"argv": "{{ mend_program + ['x'] }}"}})(root)
+@pytest.mark.parametrize("argv", ["{{ mend_program + ['x'] }}", "{{ ['timeout', '29'] + words | split }}"])
+def test_a_command_may_have_its_limit_in_an_expression(argv: str, root: Path) -> None:
+    task({"name": "X", "ansible.builtin.command": {"argv": argv}})(root)
     text("roles/mend/vars/main.yml", "mend_program: [timeout, '29', python3]")(root)
 
     assert list(load(root).actions) == ["mend"]
