@@ -314,17 +314,6 @@ NOT_TO_BE_EXECUTED = [
 ]
 
 
-def test_what_is_no_path_is_refused(stage: Stage) -> None:
-    stage.shell("install -m 0644 /bin/true '/opt/my job'; install -m 0644 /bin/true '/opt/job;reboot'")
-
-    said = stage.refusals("fix_permissions/act", [{"fix_permissions_path": path} for path in NO_PATHS])
-
-    assert_begin(said, ["refused: "] * len(NO_PATHS))
-    assert [one for one in said if "no absolute path in its plain form" not in one] == []
-    assert all(one.isprintable() and len(one) < 400 for one in said)
-    assert stage.shell("stat -c %a '/opt/my job' '/opt/job;reboot'; rm /opt/my* /opt/job*") == "644\n644"
-
-
 def test_files_that_may_not_be_touched_are_refused(stage: Stage) -> None:
     paths = [f"/usr/local/bin/refusal{number}" for number in range(len(NOT_TO_BE_EXECUTED))]
     modes = "stat -c %a:%i /usr/local/bin/refusal* /opt/noexec/job /opt/theirs/job"
@@ -414,6 +403,17 @@ def test_what_is_no_name_of_a_unit_is_refused(role: str, stage: Stage) -> None:
 
     assert_begin(said, ["refused: this is no name of a "] * len(NO_NAMES))
     assert all(one.isprintable() and len(one) < 400 for one in said)
+
+
+def test_what_is_no_path_is_refused(stage: Stage) -> None:
+    stage.shell("install -m 0644 /bin/true '/opt/my job'; install -m 0644 /bin/true '/opt/job;reboot'")
+
+    said = stage.refusals("fix_permissions/act", [{"fix_permissions_path": path} for path in NO_PATHS])
+
+    assert_begin(said, ["refused: "] * len(NO_PATHS))
+    assert [one for one in said if "no absolute path in its plain form" not in one] == []
+    assert all(one.isprintable() and len(one) < 400 for one in said)
+    assert stage.shell("stat -c %a '/opt/my job' '/opt/job;reboot'; rm /opt/my* /opt/job*") == "644\n644"
 
 
 def test_services_that_may_not_be_reloaded_are_refused(stage: Stage) -> None:
