@@ -142,6 +142,12 @@ def test_unknown_action_is_none_and_the_whitelist_cannot_be_written(root: Path) 
         found.actions = {}  # type: ignore[misc]
 
 
+def test_a_parameter_may_be_optional_where_every_entry_point_says_so(root: Path) -> None:
+    option(required=False)(root)
+
+    assert [one.required for one in load(root).actions["mend"].parameters] == [False]
+
+
 @pytest.mark.parametrize("argv", ["{{ mend_program + ['x'] }}", "{{ ['timeout', '29'] + words | split }}"])
 def test_a_command_may_have_its_limit_in_an_expression(argv: str, root: Path) -> None:
     task({"name": "X", "ansible.builtin.command": {"argv": argv}})(root)
