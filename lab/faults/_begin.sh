@@ -131,6 +131,7 @@ EOF
 
 # unread_site NAME PORT DIRECTIVES: nginx runs, and a site is written that it was not told of; a service looks for it.
 unread_site() {
+  systemctl stop 'shop-*-check.service'
   rm -f /etc/nginx/conf.d/shop-*.conf
   systemctl reset-failed nginx.service
   systemctl start nginx.service
