@@ -79,6 +79,7 @@ def _action(folder: Path, role: Path) -> Action:
         not_when=row.not_when,
         risk=row.risk,
         reversible=row.reversible,
+        jobs=row.jobs,
         task_timeout=row.task_timeout_seconds,
         run_timeout=row.run_timeout_seconds,
         settle_seconds=row.settle_seconds,

@@ -48,6 +48,8 @@ class ActionRow(_Row):
     settle_seconds: Annotated[float, Field(ge=0, le=300)]
     hold_seconds: Annotated[float, Field(ge=0, le=86400)]
     parameters: dict[str, Annotated[ParameterSource, Field(strict=False)]]
+    #: Whether it helps units too that run and end, or that start one.
+    jobs: bool = False
     #: Named parts of expressions; `%{name}` in a pattern, or in a later part, stands for one.
     vocabulary: dict[str, _Text] = {}
     patterns: list[PatternRow]

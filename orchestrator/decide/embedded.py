@@ -187,7 +187,7 @@ def _pick(
         captured = groups.get(parameter.name) or next((one for one in meant if one in offered), next(iter(meant), None))
         if parameter.source is ParameterSource.UNIT:
             value = as_unit(captured, own) if captured else own
-            objection = _unit_objection(value, own, weight, known)
+            objection = _unit_objection(value, own, weight, known, jobs=action.jobs)
         else:
             value = (said_path(captured) or captured) if captured else ""
             value = value or (offered[0] if len(offered) == 1 and parameter.required else "")
@@ -209,13 +209,13 @@ def _pick(
 _SYSTEMD_SPEAKS = frozenset({"", "init.scope", "systemd", "unknown"})
 
 
-def _unit_objection(value: str, own: str, weight: _Weight, known: Knowledge) -> str:
+def _unit_objection(value: str, own: str, weight: _Weight, known: Knowledge, *, jobs: bool) -> str:
     stem = value.split("@", 1)[0].casefold()
     if known.protected.fullmatch(stem):
         return f"{value} is a protected unit: a change that goes wrong would lock everybody out or break the host"
     if known.suspicious.search(stem):
         return f"{value} is named like malware"
-    if known.jobs.fullmatch(stem) or value.endswith((".timer", ".socket")):
+    if not jobs and (known.jobs.fullmatch(stem) or value.endswith((".timer", ".socket"))):
         return f"{value} is a job that runs and ends, not a service: starting it again cures nothing"
     if weight is _Weight.ACTION_BY_EFFECT and value != own and own not in _SYSTEMD_SPEAKS:
         return f"{own} can't know what became of {value}; only systemd itself may say that"

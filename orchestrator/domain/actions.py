@@ -95,6 +95,8 @@ class Action:
     #: Seconds that the signature must stay silent after `verified`.
     hold_seconds: float
     parameters: tuple[Parameter, ...] = ()
+    #: Whether it helps a unit too that runs and ends, or that starts one: a job, a timer.
+    jobs: bool = False
     patterns: tuple[Pattern, ...] = ()
     #: Lines that look alike, and that none of the patterns holds for.
     counter_examples: tuple[str, ...] = ()
