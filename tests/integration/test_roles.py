@@ -334,11 +334,41 @@ def test_live_log_is_never_deleted(stage: Stage) -> None:
     assert stage.run("free_disk_space/verify", changed=False) == f"sick: {full}"
     assert stage.run("free_disk_space/act", changed=False) == (
         f"refused: {full}, and nothing there may be deleted; the biggest file is /var/log/orders/orders.log (16 MiB) "
-        "is held open by a process"
+        "is no rotated log"
     )
 
     assert stage.shell("ls /var/log/orders") == "orders.log"
     stage.shell("systemctl stop orders.service && umount /var/log/orders")
+
+
+#: Copies of the host's journal, as if archived: the days ago of the first and of the last record.
+OLD_JOURNALS = """
+cd /var/log/journal/* && python3 - 100:90 60:50 40:0 <<'EOF'
+import struct, sys, time
+text = open("system.journal", "rb").read()
+for number, days in enumerate(sys.argv[1:]):
+    head, tail = (int((time.time() - 86400 * float(one)) * 1e6) for one in days.split(":"))
+    with open(f"system@{text[72:88].hex()}-{number:016x}-{head:016x}.journal", "wb") as file:
+        file.write(text[:184] + struct.pack("<QQ", head, tail) + text[200:])
+EOF
+mount -o remount,size=$(($(du -sm . | cut -f1) + 1))m /var/log/journal
+"""
+
+
+def test_journals_give_no_more_room_than_it_takes_and_nothing_young(stage: Stage) -> None:
+    # With this login the user's own journal is there, and does not take the room that is made.
+    assert stage.run("free_disk_space/verify", changed=False) == OK
+    stage.shell(OLD_JOURNALS)
+    count = "find /var/log/journal/ -name '*@*.journal' | wc -l"
+
+    assert stage.run("free_disk_space/verify", changed=False).startswith("sick: /var/log/journal is ")
+    assert stage.check("free_disk_space/act", changed=True) == OK
+    assert stage.shell(count) == "3"
+    assert stage.run("free_disk_space/act", changed=True) == OK
+    assert stage.shell(count) == "2"
+    assert stage.run("free_disk_space/verify", changed=False) == OK
+
+    stage.shell("rm -f /var/log/journal/*/*@*; mount -o remount,size=50% /var/log/journal")
 
 
 # reload_config -----------------------------------------------------------------------------------
