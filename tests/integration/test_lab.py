@@ -334,6 +334,11 @@ CASES = {
         "",
         "test $(find /var/log/orders -type f -mtime +7 | wc -l) = 0 -a $(stat -c %s /var/log/orders/orders.log) -gt 0",
     ),
+    "socket-limit": (
+        "quotes.socket: Failed with result 'service-start-limit-hit'",
+        "systemctl reset-failed quotes.socket quotes.service; systemctl start quotes.socket",
+        'python3 -c \'import socket; assert socket.create_connection(("127.0.0.1", 7411)).recv(9) == b"token\\n"\'',
+    ),
     "start-limit": (
         "price-feed.service: Start request repeated too quickly.",
         "systemctl reset-failed price-feed; systemctl restart price-feed",
