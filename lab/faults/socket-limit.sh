@@ -6,13 +6,11 @@ program /usr/local/bin/quotes <<'PROGRAM'
 #!/usr/bin/python3
 import socket
 
-with open("/run/quotes.token") as file:
-    token = file.read()
 with socket.socket(fileno=3) as server:
     while True:
         client, _ = server.accept()
         with client:
-            client.sendall(token.encode())
+            client.sendall(b"quote\n")
 PROGRAM
 unit quotes.socket <<'UNIT'
 [Socket]
@@ -22,7 +20,7 @@ unit quotes.service <<'UNIT'
 [Unit]
 Description=Quotes of the day
 [Service]
-ExecStart=/usr/local/bin/quotes
+ExecStart=/bin/sh -c "test -e /run/quotes.token && exec /usr/local/bin/quotes"
 UNIT
 systemctl start quotes.socket
 # systemd starts it again and again for the one client that waits.

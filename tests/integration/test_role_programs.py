@@ -11,6 +11,7 @@ import os
 import resource
 import runpy
 import shutil
+import socket
 import stat
 import struct
 import subprocess
@@ -28,6 +29,7 @@ DAY = 86400
 # run_path and not import: bytecode beside the programs would change the digest of what is approved.
 disk: Any = type("Disk", (), runpy.run_path(str(ROOT / "roles/free_disk_space/files/disk_space.py")))
 zombies: Any = type("Zombies", (), runpy.run_path(str(ROOT / "roles/kill_zombie_process/files/zombies.py")))
+services: Any = type("Services", (), runpy.run_path(str(ROOT / "roles/restart_service/files/service.py")))
 modes: Any = type("Modes", (), runpy.run_path(str(ROOT / "roles/fix_permissions/files/file_mode.py")))
 
 
@@ -803,3 +805,45 @@ def test_a_zombie_that_stays_is_found_and_reaped_by_who_is_told() -> None:
 
     assert [one.parent for one in mine] == [parent.pid]
     assert (sent, gone) == (1, True)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "0.0.0.0", "::1", "2001:db8::a:1"])
+def test_an_address_is_read_from_the_kernels_words(address: str) -> None:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    words = "".join(f"{word:08X}" for (word,) in struct.iter_unpack("=I", socket.inet_pton(family, address)))
+
+    assert services.numeric(words) == (f"[{address}]" if ":" in address else address)
+
+
+def test_who_listens_is_seen_unless_chance_chose_its_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as server, socket.socket() as bound, socket.socket(type=socket.SOCK_DGRAM) as datagrams:
+        for one in (server, bound, datagrams):
+            one.bind(("127.0.0.1", 0))
+        server.listen()
+        tcp, idle, udp = (one.getsockname()[1] for one in (server, bound, datagrams))
+        wanted = {f"tcp 127.0.0.1:{tcp}", f"udp 127.0.0.1:{udp}"}
+
+        assert not wanted & set(services.listening("self").values())
+        rows = services.rows
+        monkeypatch.setitem(
+            services.listening.__globals__,
+            "rows",
+            lambda path: ["1 1"] if path.endswith("ip_local_port_range") else rows(path),
+        )
+        found = set(services.listening("self").values())
+
+    assert wanted <= found
+    assert f"tcp 127.0.0.1:{idle}" not in found
+
+
+def test_what_a_restart_left_behind_is_of_its_own_healing_alone(tmp_path: Path) -> None:
+    record = tmp_path / "folder" / "nginx.json"
+    assert services.kept(str(record), "inc-1") == {}
+
+    services.keep(str(record), {"healing": "inc-1", "MainPID": "7"})
+
+    assert services.kept(str(record), "inc-1") == {"healing": "inc-1", "MainPID": "7"}
+    assert services.kept(str(record), "inc-2") == {}
+    assert stat.S_IMODE(record.parent.stat().st_mode) == 0o700
+    record.write_text("{")
+    assert services.kept(str(record), "inc-1") == {}

@@ -28,6 +28,8 @@ from typing import Any, Iterator
 PATIENCE = 10
 #: systemd's default pause before an automatic restart is 0.1 s: who crashes at its start shows within a second.
 MOMENT = 1.0
+#: Seconds to find out where it listens: a restart must not wait for it.
+LOOKING = 5.0
 #: Addresses that are kept; a service with more is no ordinary one.
 MOST = 50
 #: Of a row of /proc/net: listening, and for UDP bound and not connected.
@@ -67,7 +69,7 @@ def watch(unit: str, properties: str, record: str, healing: str) -> dict[str, An
     before = kept(record, healing) or show(unit, "NRestarts,MainPID")
     if state["ActiveState"] == "active":
         time.sleep(MOMENT)
-    silent = quiet(unit, before.get("listened", []))
+    silent = quiet(unit, before["listened"]) if before.get("listened") else []
     said = look(unit, properties)
     return {**said, "Before": before.get("NRestarts", ""), "BeforePID": before.get("MainPID", ""), "Silent": silent}
 
@@ -95,22 +97,19 @@ def restart(unit: str, record: str, healing: str, triggers: list[str]) -> dict[s
     if os.path.exists(record):
         os.unlink(record)
     systemctl("reset-failed", unit, *triggers)
-    if triggers:
-        systemctl("start", *triggers)
+    code = systemctl("start", *triggers) if triggers else 0
     # At rest it needs no start: that is its trigger's.
-    if state["ActiveState"] != "inactive":
-        systemctl("restart", unit)
+    if code == 0 and state["ActiveState"] != "inactive":
+        code = systemctl("restart", unit)
+    if code:
+        sys.exit(code)
     keep(record, {"healing": healing, "listened": listened, **show(unit, "NRestarts,MainPID")})
     return {"listened": listened}
 
 
-def systemctl(*command: str) -> None:
-    """Run it; where it fails the program ends as it did, in its words."""
-    code = subprocess.run(
-        ["systemctl", command[0], "--", *command[1:]], stdout=subprocess.DEVNULL, check=False
-    ).returncode
-    if code:
-        sys.exit(code)
+def systemctl(verb: str, *units: str) -> int:
+    """Its exit code; what it complains of goes to standard error."""
+    return subprocess.run(["systemctl", verb, "--", *units], stdout=subprocess.DEVNULL, check=False).returncode
 
 
 def kept(record: str, healing: str) -> dict[str, Any]:
@@ -131,18 +130,24 @@ def keep(record: str, told: dict[str, Any]) -> None:
 
 
 def held(group: str) -> list[str]:
-    """Where the processes of a control group listen."""
+    """Where the processes of a control group listen, as far as there is time to find out."""
+    end = time.monotonic() + LOOKING
     addresses: set[str] = set()
+    tables: dict[str, dict[str, str]] = {}
     for pid in members(group):
+        if time.monotonic() > end:
+            break
         try:
+            network = os.readlink(f"/proc/{pid}/ns/net")
             links = [os.readlink(f"/proc/{pid}/fd/{number}") for number in os.listdir(f"/proc/{pid}/fd")]
         except OSError:
             continue  # It has ended, or closed one meanwhile.
-        known = listening(pid)
-        # An address with the process' own number in it is another one after the restart.
-        own = re.compile(rf"(?<!\d){pid}(?!\d)")
-        addresses |= {known[link[8:-1]] for link in links if link[:8] == "socket:[" and link[8:-1] in known}
-        addresses = {one for one in addresses if not (one.startswith("unix") and own.search(one))}
+        if network not in tables:
+            tables[network] = listening(pid)
+        known = (tables[network].get(link[8:-1], "") for link in links if link.startswith("socket:["))
+        # A socket with the process' own number in its name has another one after the restart.
+        own = re.compile(rf"unix .*(?<!\d){pid}(?!\d)")
+        addresses |= {one for one in known if one and not own.match(one)}
     return sorted(addresses)[:MOST]
 
 
