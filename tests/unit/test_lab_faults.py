@@ -32,6 +32,8 @@ def test_the_faults_are_there() -> None:
         "resolver-dead": "restart_network",
         "resolver-hung": "restart_network",
         "unit-file-changed": "reload_config",
+        "lists-torn": "clear_cache",
+        "update-failed": "clear_cache",
         "zombies-ignored": "kill_zombie_process",
         "zombies-missed": "kill_zombie_process",
     }
