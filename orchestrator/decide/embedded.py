@@ -217,7 +217,8 @@ def _unit_objection(value: str, own: str, weight: _Weight, known: Knowledge, *, 
         return f"{value} is named like malware"
     if not jobs and (known.jobs.fullmatch(stem) or value.endswith((".timer", ".socket"))):
         return f"{value} is a job that runs and ends, not a service: starting it again cures nothing"
-    if weight is _Weight.ACTION_BY_EFFECT and value != own and own not in _SYSTEMD_SPEAKS:
+    # A socket says nothing itself: systemd speaks of it, and of the service of its name.
+    if weight is _Weight.ACTION_BY_EFFECT and own not in {value, f"{value}.socket", *_SYSTEMD_SPEAKS}:
         return f"{own} can't know what became of {value}; only systemd itself may say that"
     return ""
 

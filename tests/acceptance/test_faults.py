@@ -53,6 +53,7 @@ def told(fault: str, host: str) -> Case:
 CASES = [
     healed("nginx-killed", "web1", "restart_service"),
     refused("nginx-broken", "web1", "restart_service"),
+    healed("socket-limit", "web1", "restart_service"),
     healed("config-stale", "web1", "reload_config"),
     refused("config-broken", "web1", "reload_config"),
     healed("zombies-ignored", "web1", "kill_zombie_process"),
@@ -220,4 +221,4 @@ def test_nothing_of_our_own_visits_opened_an_incident(ends: dict[str, Ended], se
 def test_a_full_file_system_that_nobody_may_clear_is_told_with_its_biggest_file(ends: dict[str, Ended]) -> None:
     reason = ends["disk-full-live"].incident.reason
 
-    assert "/var/log/orders/orders.log (16 MiB) is held open by a process" in reason
+    assert "/var/log/orders/orders.log (16 MiB) is no rotated log" in reason

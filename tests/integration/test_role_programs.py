@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import math
+import mmap
 import multiprocessing
 import os
 import resource
 import runpy
 import shutil
+import socket
 import stat
 import struct
 import subprocess
@@ -26,6 +29,7 @@ DAY = 86400
 # run_path and not import: bytecode beside the programs would change the digest of what is approved.
 disk: Any = type("Disk", (), runpy.run_path(str(ROOT / "roles/free_disk_space/files/disk_space.py")))
 zombies: Any = type("Zombies", (), runpy.run_path(str(ROOT / "roles/kill_zombie_process/files/zombies.py")))
+services: Any = type("Services", (), runpy.run_path(str(ROOT / "roles/restart_service/files/service.py")))
 modes: Any = type("Modes", (), runpy.run_path(str(ROOT / "roles/fix_permissions/files/file_mode.py")))
 
 
@@ -39,16 +43,28 @@ def put(path: Path, *, days: float, size: int = 4096) -> Path:
 
 def sweep(place: Any, *, delete: bool = False, days_later: float = 0, foreign: tuple[str, ...] = ()) -> dict[str, str]:
     """Name -> why it stays; empty: it may go. As if the folder's file system were short of room."""
-    made = sweeper(place, days_later=days_later, foreign=set(foreign))
-    return walked(made, place, delete=delete)
+    made = sweeper(place, days_later=days_later, foreign=set(foreign), delete=delete)
+    return walked(made, place)
 
 
-def sweeper(place: Any, *, days_later: float = 0, foreign: Set[str] = frozenset(), **how: Any) -> Any:
-    return disk.Sweep({os.stat(place.path).st_dev}, set(foreign), time.time() + days_later * DAY, **how)
+def sweeper(
+    place: Any,
+    *,
+    days_later: float = 0,
+    foreign: Set[str] = frozenset(),
+    delete: bool = True,
+    missing: tuple[float, float] = (math.inf, 0),
+    **how: Any,
+) -> Any:
+    freed = disk.Freed({os.stat(place.path).st_dev: missing})
+    return disk.Sweep(freed, set(foreign), time.time() + days_later * DAY, delete=delete, **how)
 
 
-def walked(made: Any, place: Any, *, delete: bool = False) -> dict[str, str]:
-    return {os.path.relpath(found.path, place.path): found.why for found in made.walk(place, delete=delete)}
+def walked(made: Any, place: Any) -> dict[str, str]:
+    """What it finds, and then it cleans."""
+    found = {os.path.relpath(one.path, place.path): one.why for one in made.walk(place)}
+    made.clean(place)
+    return found
 
 
 def logs(root: Path) -> Any:
@@ -170,7 +186,7 @@ def test_nobody_stops_it_with_folders_one_in_another(tmp_path: Path) -> None:
     try:
         made = sweeper(logs(tmp_path))
         with few_descriptors(128):
-            assert walked(made, logs(tmp_path), delete=True) == {"other.log.1": ""}
+            assert walked(made, logs(tmp_path)) == {"other.log.1": ""}
         assert made.problems == [f"folders of {tmp_path} deeper than 32 are left out"]
         assert not (tmp_path / "other.log.1").exists()
     finally:
@@ -186,7 +202,8 @@ def test_folders_down_to_the_limit_are_looked_into_and_descriptors_closed(tmp_pa
     made = sweeper(logs(tmp_path))
 
     assert walked(made, logs(tmp_path)) == {os.path.relpath(path, tmp_path): ""}
-    left_in_the_middle = made.walk(logs(tmp_path), delete=False)
+    put(tmp_path / "a.log.1", days=99)
+    left_in_the_middle = made.walk(logs(tmp_path))
     next(left_in_the_middle)
     left_in_the_middle.close()
     assert os.listdir("/proc/self/fd") == open_before
@@ -201,20 +218,8 @@ def test_out_of_time_it_answers_what_it_found_and_says_so(tmp_path: Path) -> Non
     made = sweeper(place, seconds=4.0, clock=lambda: next(ticks) if counting else 0.0)
     counting.append(True)
 
-    assert 0 < len(walked(made, place, delete=True)) < 8
+    assert 0 < len(walked(made, place)) < 8
     assert made.problems == [f"there was no time to look through all of {tmp_path}"]
-
-
-def test_without_time_to_find_out_what_is_open_nothing_goes(tmp_path: Path) -> None:
-    path = put(tmp_path / "a.log.1", days=99)
-    place = logs(tmp_path)
-    ticks = iter(range(10**9))
-
-    made = sweeper(place, seconds=0.5, clock=lambda: float(next(ticks)))
-
-    assert walked(made, place, delete=True) == {}
-    assert made.problems == ["there was no time to find out which files are open, so all stay"]
-    assert path.exists()
 
 
 def test_what_is_mounted_below_a_place_for_temporary_files_is_not_entered(tmp_path: Path) -> None:
@@ -224,7 +229,7 @@ def test_what_is_mounted_below_a_place_for_temporary_files_is_not_entered(tmp_pa
 
     made = sweeper(place, days_later=99, mounted=frozenset({str(tmp_path / "root" / "home"), str(tmp_path)}))
 
-    assert walked(made, place, delete=True) == {}
+    assert walked(made, place) == {}
     made = sweeper(logs(tmp_path), days_later=99, mounted=frozenset({str(tmp_path / "root" / "home")}))
     assert walked(made, logs(tmp_path)) == {"root/home/thesis": LIVE}
 
@@ -246,12 +251,16 @@ def test_lock_of_a_display_and_a_running_program_stay(tmp_path: Path) -> None:
 
 def test_names_are_shown_in_letters_that_can_be_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put(tmp_path / "a\x1b[2J\udcff\u202e.log.1", days=99)
-    monkeypatch.setitem(disk.answer.__globals__, "short", lambda places, known: {str(tmp_path): "is full"})
+    full = disk.Room(16 * MIB, 0, 100, 50)
+    monkeypatch.setitem(disk.answer.__globals__, "short", lambda places, known: {str(tmp_path): full})
 
     said = disk.answer("look", (logs(tmp_path),), [], time.time())
 
     assert said["named"] == [rf"{tmp_path}/a\x1b[2J\udcff\u202e.log.1"]
-    assert said["short"] == [f"{tmp_path} is full"]
+    assert said["short"] == [f"{tmp_path} is 100 % full (0 of 16 MiB available)"]
+    assert said["told"] == [f"{tmp_path}: 1 rotated logs (0.0 MiB)"]
+    (told,) = disk.answer("free", (logs(tmp_path),), [], time.time())["told"]
+    assert told.startswith(f"{tmp_path}: 1 rotated logs (0.0 MiB), 0.0 -> ")
 
 
 def test_packages_go_unless_apt_is_at_work(tmp_path: Path) -> None:
@@ -260,7 +269,7 @@ def test_packages_go_unless_apt_is_at_work(tmp_path: Path) -> None:
     place = disk.Place(str(tmp_path), "package", 0)
 
     with locked(lock):
-        assert sweep(place, delete=True) == {}
+        sweep(place, delete=True)
     assert package.exists()
 
     assert sweep(place, delete=True) == {"lock": "is no downloaded package", "nginx_1.deb": ""}
@@ -332,7 +341,111 @@ def test_short_of_room(size: int, available: int, inodes: int, phrase: str, monk
     room = os.statvfs_result((MIB, MIB, size // MIB, 0, available // MIB, 1000, 0, inodes, 0, 255))
     monkeypatch.setattr(os, "statvfs", lambda path: room)
 
-    assert disk.shortage("/") == phrase
+    assert disk.room("/").shortage == phrase
+    assert (max(disk.room("/").missing) > 0) == bool(phrase)
+
+
+def test_what_is_short_gets_twice_what_it_needs_and_nothing_else_does() -> None:
+    assert disk.Room(1000 * MIB, 10 * MIB, 1000, 500).missing == (90 * MIB, 0)
+    assert disk.Room(1000 * MIB, 500 * MIB, 1000, 5).missing == (0, 15)
+
+
+def test_the_oldest_go_and_no_more_than_it_takes(tmp_path: Path) -> None:
+    for number in range(6):
+        put(tmp_path / str(number % 2) / f"a.log.{number}", days=20 + number)
+
+    made = sweeper(logs(tmp_path), missing=(2 * 4096, 0))
+    made.clean(logs(tmp_path))
+    made.clean(logs(tmp_path))
+
+    assert sorted(path.name for path in tmp_path.rglob("a.*")) == [f"a.log.{number}" for number in range(4)]
+    made = sweeper(logs(tmp_path), missing=(0, 1))
+    made.clean(logs(tmp_path))
+    assert sorted(path.name for path in tmp_path.rglob("a.*")) == [f"a.log.{number}" for number in range(3)]
+
+
+def test_places_give_room_in_their_order() -> None:
+    assert [place.kind for place in disk.PLACES] == ["package", "journal", "log", "temporary", "temporary"]
+    assert {place.kind for place in disk.PLACES} == disk.KINDS.keys()
+
+
+def exchanged(path: Path) -> None:
+    path.unlink()
+    path.write_bytes(b"another")
+
+
+def linked(path: Path) -> None:
+    """Its folder has become a link to where it is now."""
+    path.parent.rename(path.parent.parent / "aside")
+    path.parent.symlink_to("aside")
+
+
+def written(path: Path) -> None:
+    path.write_bytes(b"alive")
+
+
+@pytest.mark.parametrize("becomes", [exchanged, linked, written])
+def test_what_is_no_longer_what_was_found_stays(becomes: Any, tmp_path: Path) -> None:
+    path = put(tmp_path / "app" / "a.log.1", days=99)
+    made = sweeper(logs(tmp_path))
+    (found,) = made.walk(logs(tmp_path))
+    assert not found.why
+
+    becomes(path)
+
+    assert not made._deleted(logs(tmp_path), found)
+    assert path.exists()
+
+
+def test_what_was_opened_since_it_was_found_stays(tmp_path: Path) -> None:
+    path = put(tmp_path / "a.log.1", days=99)
+    made = sweeper(logs(tmp_path))
+    (found,) = made.walk(logs(tmp_path))
+
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ):
+        file.close()
+        assert not made._deleted(logs(tmp_path), found)
+
+    assert made._deleted(logs(tmp_path), found)
+    assert not path.exists()
+
+
+def archived(head: float, tail: float, size: int = 8) -> Any:
+    return disk.Archive(head * DAY, tail * DAY, size)
+
+
+@pytest.mark.parametrize(
+    ("journals", "missing", "days"),
+    [
+        # On day 100; what has a record of day 70 or later stays.
+        ([archived(10, 20), archived(20, 30), archived(30, 40)], 9, 20),
+        ([archived(30, 40), archived(10, 20), archived(20, 30)], 8, 10),
+        ([archived(10, 20), archived(20, 30)], 1000, 20),
+        ([archived(10, 20)], 0, 0),
+        # One user's journal goes on for long, and what began after it is not known to be old enough.
+        ([archived(10, 20), archived(20, 99), archived(30, 40)], 1000, 19),
+        ([archived(10, 99), archived(20, 30)], 1000, 9),
+        ([archived(10, 20), archived(0, math.inf)], 1000, -1),
+        ([archived(71, 72)], 1000, 70),
+    ],
+)
+def test_no_journal_goes_that_has_a_young_record(journals: list[Any], missing: float, days: float) -> None:
+    assert disk.horizon(journals, (missing, 0), 70 * DAY) == pytest.approx(days * DAY, abs=2)
+
+
+def test_archived_journals_are_read_from_their_own_heads(tmp_path: Path) -> None:
+    (tmp_path / "system@1-2-3.journal").write_bytes(b"LPKSHHRH" + bytes(176) + struct.pack("<QQ", 5 * 10**6, 7 * 10**6))
+    (tmp_path / "system.journal").write_bytes(b"LPKSHHRH" + bytes(192))
+    (tmp_path / "user-1@5-6.journal~").write_bytes(b"LPKSHHRH")
+    os.mkfifo(tmp_path / "pipe@1.journal")
+
+    said = disk.archives(str(tmp_path))
+
+    assert {name: one[:2] for name, one in said.items()} == {
+        "system@1-2-3.journal": (5, 7),
+        "user-1@5-6.journal~": (0, math.inf),
+        "pipe@1.journal": (0, math.inf),
+    }
 
 
 @pytest.mark.parametrize(
@@ -692,3 +805,45 @@ def test_a_zombie_that_stays_is_found_and_reaped_by_who_is_told() -> None:
 
     assert [one.parent for one in mine] == [parent.pid]
     assert (sent, gone) == (1, True)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "0.0.0.0", "::1", "2001:db8::a:1"])
+def test_an_address_is_read_from_the_kernels_words(address: str) -> None:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    words = "".join(f"{word:08X}" for (word,) in struct.iter_unpack("=I", socket.inet_pton(family, address)))
+
+    assert services.numeric(words) == (f"[{address}]" if ":" in address else address)
+
+
+def test_who_listens_is_seen_unless_chance_chose_its_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as server, socket.socket() as bound, socket.socket(type=socket.SOCK_DGRAM) as datagrams:
+        for one in (server, bound, datagrams):
+            one.bind(("127.0.0.1", 0))
+        server.listen()
+        tcp, idle, udp = (one.getsockname()[1] for one in (server, bound, datagrams))
+        wanted = {f"tcp 127.0.0.1:{tcp}", f"udp 127.0.0.1:{udp}"}
+
+        assert not wanted & set(services.listening("self").values())
+        rows = services.rows
+        monkeypatch.setitem(
+            services.listening.__globals__,
+            "rows",
+            lambda path: ["1 1"] if path.endswith("ip_local_port_range") else rows(path),
+        )
+        found = set(services.listening("self").values())
+
+    assert wanted <= found
+    assert f"tcp 127.0.0.1:{idle}" not in found
+
+
+def test_what_a_restart_left_behind_is_of_its_own_healing_alone(tmp_path: Path) -> None:
+    record = tmp_path / "folder" / "nginx.json"
+    assert services.kept(str(record), "inc-1") == {}
+
+    services.keep(str(record), {"healing": "inc-1", "MainPID": "7"})
+
+    assert services.kept(str(record), "inc-1") == {"healing": "inc-1", "MainPID": "7"}
+    assert services.kept(str(record), "inc-2") == {}
+    assert stat.S_IMODE(record.parent.stat().st_mode) == 0o700
+    record.write_text("{")
+    assert services.kept(str(record), "inc-1") == {}

@@ -234,6 +234,83 @@ def test_finished_one_shot_is_well_and_an_unknown_unit_is_doubt(stage: Stage) ->
     )
 
 
+def test_socket_that_failed_with_its_service_is_started_again(stage: Stage) -> None:
+    stage.lab.break_("socket-limit", HOST)
+    ask = "python3 -c 'import socket; print(socket.create_connection((\"127.0.0.1\", 7411)).recv(9))'"
+    quotes = {"restart_service_service": "quotes.service"}
+
+    assert (
+        stage.run("restart_service/verify", changed=False, **quotes)
+        == "sick: quotes.service is failed (Result=exit-code)"
+    )
+    assert stage.refusals("restart_service/act", [quotes], healing_protected_services=["quotes.socket"]) == [
+        "refused: quotes.service is protected (as quotes.socket)"
+    ]
+    assert stage.run("restart_service/act", changed=True, **quotes) == OK
+    assert stage.run("restart_service/verify", changed=False, **quotes) == OK
+    assert stage.shell(ask) == "b'quote\\n'"
+
+    # At rest it is well for as long as its socket listens.
+    stage.shell("systemctl stop quotes.service")
+    assert stage.run("restart_service/verify", changed=False, **quotes) == OK
+    stage.shell("systemctl stop quotes.socket")
+    assert "was stopped cleanly" in stage.run("restart_service/verify", changed=False, **quotes)
+
+
+def test_instance_of_a_template_is_restarted(stage: Stage) -> None:
+    service(stage, "worker@.service", "/usr/bin/tail -f /run/%i")
+    stage.shell("systemctl reset-failed; systemctl start worker@blue; sleep 0.2; touch /run/blue")
+    worker = {"restart_service_service": "worker@blue.service"}
+
+    assert stage.check("restart_service/act", changed=True, **worker) == OK
+    assert stage.run("restart_service/act", changed=True, **worker) == OK
+    assert stage.run("restart_service/verify", changed=False, **worker) == OK
+
+    stage.shell("systemctl stop worker@blue; rm /run/blue")
+
+
+#: Crashes once a second, and listens meanwhile for as long as its file is there.
+FLAPPING = """#!/usr/bin/python3
+import os, socket, time
+with socket.socket() as server, socket.socket(socket.AF_UNIX) as local:
+    if os.path.exists("/run/flap.listens"):
+        server.bind(("127.0.0.1", 7412))
+        server.listen()
+        if os.path.exists("/run/flap.sock"):
+            os.unlink("/run/flap.sock")
+        local.bind("/run/flap.sock")
+        local.listen()
+    time.sleep(1 if os.path.exists("/run/flap.listens") else 999)
+    raise SystemExit(3)
+"""
+
+
+def test_service_that_listens_no_more_or_is_restarted_after_the_act_is_not_healed(stage: Stage) -> None:
+    stage.shell(
+        f"cat >/usr/local/bin/flap <<'EOF'\n{FLAPPING}EOF\nchmod +x /usr/local/bin/flap; touch /run/flap.listens"
+    )
+    service(stage, "flap.service", "/usr/local/bin/flap", "Restart=always", "[Unit]", "StartLimitIntervalSec=0")
+    stage.shell(
+        "systemctl start flap; while systemctl show -p NRestarts flap | grep -q =0; do sleep 0.1; done; sleep 0.2"
+    )
+    flap = {"restart_service_service": "flap.service"}
+
+    assert stage.run("restart_service/verify", changed=False, **flap).startswith("sick: flap.service ")
+    stage.shell("systemctl kill --signal=STOP flap; rm /run/flap.listens")
+    assert stage.run("restart_service/act", changed=True, **flap) == OK
+    assert stage.run("restart_service/verify", changed=False, **flap) == (
+        "sick: flap.service does not listen any more on tcp 127.0.0.1:7412, unix /run/flap.sock"
+    )
+    stage.shell("sed -i s/listened/was/ /run/healing-bot/restart_service/flap.service.json; systemctl restart flap")
+    assert "so somebody else restarts it" in stage.run("restart_service/verify", changed=False, **flap)
+    stage.shell("systemctl kill --signal=KILL flap; sleep 0.5")
+    assert stage.run("restart_service/verify", changed=False, **flap) == (
+        "sick: flap.service keeps restarting (1 times so far)"
+    )
+
+    stage.shell("systemctl stop flap")
+
+
 # clear_cache -------------------------------------------------------------------------------------
 
 
@@ -387,11 +464,41 @@ def test_live_log_is_never_deleted(stage: Stage) -> None:
     assert stage.run("free_disk_space/verify", changed=False) == f"sick: {full}"
     assert stage.run("free_disk_space/act", changed=False) == (
         f"refused: {full}, and nothing there may be deleted; the biggest file is /var/log/orders/orders.log (16 MiB) "
-        "is held open by a process"
+        "is no rotated log"
     )
 
     assert stage.shell("ls /var/log/orders") == "orders.log"
     stage.shell("systemctl stop orders.service && umount /var/log/orders")
+
+
+#: Copies of the host's journal, as if archived: the days ago of the first and of the last record.
+OLD_JOURNALS = """
+cd /var/log/journal/* && python3 - 100:90 60:50 40:0 <<'EOF'
+import struct, sys, time
+text = open("system.journal", "rb").read()
+for number, days in enumerate(sys.argv[1:]):
+    head, tail = (int((time.time() - 86400 * float(one)) * 1e6) for one in days.split(":"))
+    with open(f"system@{text[72:88].hex()}-{number:016x}-{head:016x}.journal", "wb") as file:
+        file.write(text[:184] + struct.pack("<QQ", head, tail) + text[200:])
+EOF
+mount -o remount,size=$(($(du -sm . | cut -f1) + 1))m /var/log/journal
+"""
+
+
+def test_journals_give_no_more_room_than_it_takes_and_nothing_young(stage: Stage) -> None:
+    # With this login the user's own journal is there, and does not take the room that is made.
+    assert stage.run("free_disk_space/verify", changed=False) == OK
+    stage.shell(OLD_JOURNALS)
+    count = "find /var/log/journal/ -name '*@*.journal' | wc -l"
+
+    assert stage.run("free_disk_space/verify", changed=False).startswith("sick: /var/log/journal is ")
+    assert stage.check("free_disk_space/act", changed=True) == OK
+    assert stage.shell(count) == "3"
+    assert stage.run("free_disk_space/act", changed=True) == OK
+    assert stage.shell(count) == "2"
+    assert stage.run("free_disk_space/verify", changed=False) == OK
+
+    stage.shell("rm -f /var/log/journal/*/*@*; mount -o remount,size=50% /var/log/journal")
 
 
 # reload_config -----------------------------------------------------------------------------------

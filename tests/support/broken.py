@@ -82,6 +82,11 @@ BROKEN = {
         "systemctl restart systemd-resolved",
         "getent ahostsv4 partner.example",
     ),
+    "socket-limit": Broken(
+        "quotes.socket: Failed with result 'service-start-limit-hit'",
+        "systemctl reset-failed quotes.socket quotes.service; systemctl start quotes.socket",
+        'python3 -c \'import socket; assert socket.create_connection(("127.0.0.1", 7411)).recv(9) == b"quote\\n"\'',
+    ),
     "start-limit": Broken(
         "price-feed.service: Start request repeated too quickly.",
         "systemctl reset-failed price-feed; systemctl restart price-feed",

@@ -21,6 +21,7 @@ def test_the_faults_are_there() -> None:
         "unit-noexec": "fix_permissions",
         "disk-full-rotated": "free_disk_space",
         "disk-full-live": "refused",
+        "socket-limit": "restart_service",
         "start-limit": "restart_service",
         "start-limit-lasting": "escalate",
         "cert-expired": "escalate",

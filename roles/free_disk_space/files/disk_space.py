@@ -1,22 +1,28 @@
 """Looks at file systems that are short of room, and deletes what may be deleted there. Runs on the host, as root.
 
-`room`: which file systems are short. `look`: also what may be deleted on these. `free`: delete that.
+`room`: which file systems are short. `look`: also what would be deleted on these. `free`: delete that.
 One JSON object on standard output. Python 3.8 and the standard library alone: it runs on whatever host there is.
 
-Deletes by folder descriptors and never through a symbolic link, so that nobody who owns a folder below the
-places can lead it elsewhere. How deep and how long it looks is bounded, so that no heap of folders can stop it.
+Place after place and the oldest first, and no more than it takes to have room again. Deletes by folder descriptors and
+never through a symbolic link, so that nobody who owns a folder below the places can lead it elsewhere. How deep, how
+much and how long it looks is bounded, so that no heap of folders can stop it.
 """
 
 from __future__ import annotations
 
 import fcntl
+import heapq
 import json
 import math
 import os
 import re
+import signal
 import stat
+import struct
+import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from typing import Any, Callable, Iterator, NamedTuple
 
 DAY = 86400.0
@@ -26,14 +32,20 @@ MIB = 1024 * 1024
 SHARE, SMALL_SHARE, SMALL, HUGE = 0.05, 0.10, 16 * MIB, 10 * 1024 * MIB
 #: Short of inodes is: less than 1 % of them.
 INODE_SHARE = 0.01
+#: What was short gets this times what it needs, so that it is not short again a moment later.
+AMPLE = 2
 #: Files and problems named in the answer; the rest is counted.
 NAMED = 20
+#: Files of a place that one run deletes at most: so many are kept in mind, the oldest.
+MOST = 100_000
 #: Folders below a place that are entered one in another: each takes two descriptors.
 DEPTH = 32
 #: Time to look and delete, less than the task's limit: what was found by then is answered.
 SECONDS = 20.0
 #: How a folder is opened: never through a link.
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+#: And a file. O_NONBLOCK: a pipe or another's lease must not hold us up.
+PLAIN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 #: app.log.1, app.log.2.gz, app.log-20240131, app-20240131.log.xz, app.log.old
 ROTATED = re.compile(
@@ -45,6 +57,8 @@ SECURITY = re.compile(r"(auth|secure|wtmp|btmp|utmp|lastlog|faillog|tallylog|sud
 SKIPPED = re.compile(r"systemd-private-.*|snap-private-tmp|\.(X11|ICE|XIM|font|Test)-unix")
 #: What says that a display is taken, for as long as it runs.
 DISPLAY = re.compile(r"\.X[0-9]+-lock")
+#: system@...-....journal, user-1000@...-....journal~
+ARCHIVED = re.compile(r".+@.+\.journal~?")
 KEPT_LOGS = frozenset({"journal", "audit", "private"})
 #: Another machine's disks, or another program's: not ours to judge.
 REMOTE = re.compile(
@@ -56,15 +70,24 @@ class Place(NamedTuple):
     """A folder in which files of one kind may be deleted."""
 
     path: str
-    #: package, log or temporary.
+    #: One of KINDS.
     kind: str
     days: float
     #: Whether file systems that are mounted below it belong to it.
     mounts: bool = False
 
 
+KINDS = {
+    "package": "downloaded packages",
+    "journal": "archived journals",
+    "log": "rotated logs",
+    "temporary": "temporary files",
+}
+#: In the order in which they give room: first what can be had again.
 PLACES = (
     Place("/var/cache/apt/archives", "package", 0),
+    # Who logged in and did what is told there alone on many hosts, so it stays longer than other logs.
+    Place("/var/log/journal", "journal", 30),
     Place("/var/log", "log", 7, mounts=True),
     # The ages after which systemd-tmpfiles would delete it too.
     Place("/tmp", "temporary", 10),  # noqa: S108
@@ -85,13 +108,85 @@ class Mount(NamedTuple):
         return self.writable and not REMOTE.fullmatch(self.type)
 
 
+class Room(NamedTuple):
+    """What a file system has, in bytes and inodes, and what of it is left to users other than root."""
+
+    size: int
+    available: int
+    inodes: int
+    left: int
+
+    @property
+    def needed(self) -> float:
+        """Bytes that must be available."""
+        return min(max(SHARE * self.size, min(SMALL, SMALL_SHARE * self.size)), HUGE)
+
+    @property
+    def shortage(self) -> str:
+        """What it is short of, as a phrase; empty if it has room."""
+        if self.available < self.needed:
+            used = 100 - math.floor(100 * self.available / self.size)
+            return f"is {used} % full ({self.available // MIB} of {self.size // MIB} MiB available)"
+        if self.left < INODE_SHARE * self.inodes:
+            return f"has {self.left} of {self.inodes} inodes left"
+        return ""
+
+    @property
+    def missing(self) -> tuple[float, float]:
+        """Bytes and inodes that must be freed where it is short of them."""
+        inodes = INODE_SHARE * self.inodes
+        return (
+            AMPLE * self.needed - self.available if self.available < self.needed else 0,
+            AMPLE * inodes - self.left if self.left < inodes else 0,
+        )
+
+
 class Found(NamedTuple):
     """A file in a place: one that may be deleted, or `why` not."""
 
     path: str
+    device: int
+    inode: int
     bytes: int
-    kind: str
+    #: When it came or was last of use, in seconds.
+    used: float
     why: str
+
+
+class Freed:
+    """What is still missing on each file system that is short, and what of each kind was freed there."""
+
+    def __init__(self, missing: dict[int, tuple[float, float]]) -> None:
+        self._missing = dict(missing)
+        self._kinds: dict[tuple[int, str], tuple[int, int]] = {}
+        self.named: list[str] = []
+
+    def missing(self, device: int) -> tuple[float, float]:
+        """Bytes and inodes; none on a file system that has room."""
+        return self._missing.get(device, (0, 0))
+
+    def wanted(self, device: int) -> bool:
+        """Whether more must go there. By what went and not by what is available: some free it only later."""
+        return max(self.missing(device)) > 0
+
+    def count(self, device: int, kind: str, path: str, size: int) -> None:
+        """Take down a file that went."""
+        files, total = self._kinds.get((device, kind), (0, 0))
+        self._kinds[device, kind] = files + 1, total + size
+        left, inodes = self.missing(device)
+        self._missing[device] = left - size, inodes - 1
+        if len(self.named) < NAMED:
+            self.named.append(shown(path))
+
+    @property
+    def files(self) -> int:
+        """How many went."""
+        return sum(files for files, _ in self._kinds.values())
+
+    def told(self, device: int) -> str:
+        """What went there, kind by kind."""
+        rows = [(words, *self._kinds.get((device, kind), (0, 0))) for kind, words in KINDS.items()]
+        return ", ".join(f"{files} {words} ({size / MIB:.1f} MiB)" for words, files, size in rows if files) or "nothing"
 
 
 def mounts(text: str) -> list[Mount]:
@@ -120,50 +215,84 @@ def holders(place: Place, known: list[Mount]) -> Iterator[Mount]:
         yield from (mount for mount in known if below(mount.path, place.path))
 
 
-def shortage(path: str) -> str:
-    """What a file system is short of, as a phrase; empty if it has room."""
-    room = os.statvfs(path)
-    size, available = room.f_blocks * room.f_frsize, room.f_bavail * room.f_frsize
-    needed = min(max(SHARE * size, min(SMALL, SMALL_SHARE * size)), HUGE)
-    if available < needed:
-        used = 100 - math.floor(100 * available / size)
-        return f"is {used} % full ({available // MIB} of {size // MIB} MiB available)"
-    if room.f_files and room.f_favail < INODE_SHARE * room.f_files:
-        return f"has {room.f_favail} of {room.f_files} inodes left"
-    return ""
+def room(path: str) -> Room:
+    """What a file system has. Raises OSError."""
+    facts = os.statvfs(path)
+    return Room(facts.f_blocks * facts.f_frsize, facts.f_bavail * facts.f_frsize, facts.f_files, facts.f_favail)
 
 
-def short(places: tuple[Place, ...], known: list[Mount]) -> dict[str, str]:
-    """Mount path -> what it is short of, for every writable local file system of the places."""
+def short(places: tuple[Place, ...], known: list[Mount]) -> dict[str, Room]:
+    """Mount path -> what it has, for every writable local file system of the places that is short of room."""
     wanted = {mount.path for place in places for mount in holders(place, known) if mount.ours}
-    said = {path: shortage(path) for path in sorted(wanted)}
-    return {path: phrase for path, phrase in said.items() if phrase}
+    said = {path: room(path) for path in sorted(wanted)}
+    return {path: one for path, one in said.items() if one.shortage}
 
 
-def held(late: Callable[[], bool]) -> set[tuple[int, int]] | None:
-    """(device, inode) of every file that a process holds open or runs, that is swapped to or that backs a loop device.
+@contextmanager
+def leased(name: str, folder: int) -> Iterator[bool]:
+    """Whether nobody else has that file open. Nobody can open it then, as long as the block runs.
 
-    None: there was no time to find out.
+    The kernel gives a lease for writing only on a file that no other process holds open, maps or runs, that is not
+    swapped to and backs no loop device. Where it gives no leases it can't be told, so somebody may have it open.
     """
-    paths = [line.split()[0] for line in lines("/proc/swaps")[1:]]
-    for name in names("/sys/block"):
-        paths += [line for line in lines(f"/sys/block/{name}/loop/backing_file") if line]
-    for pid in names("/proc"):
-        if pid.isdigit():
-            paths += [f"/proc/{pid}/exe", *(f"/proc/{pid}/fd/{number}" for number in names(f"/proc/{pid}/fd"))]
-            if late():
-                return None
-    found = set()
-    for path in paths:
-        if late():
-            return None
+    handle = -1
+    try:
+        handle = os.open(name, PLAIN, dir_fd=folder)
+        fcntl.fcntl(handle, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+        alone = True
+    except OSError:
+        alone = False
+    try:
+        yield alone
+    finally:
+        if handle >= 0:
+            os.close(handle)
+
+
+class Archive(NamedTuple):
+    """A journal that systemd-journald has closed: when its first and last record were written, in seconds."""
+
+    head: float
+    tail: float
+    bytes: int
+
+
+#: Of a journal file's header: the signature, and the times of the first and the last record in microseconds.
+JOURNAL = struct.Struct("<8s176xQQ")
+
+
+def archives(folder: str) -> dict[str, Archive]:
+    """Name -> archived journal; one that can't be read has its first record at 0 and its last in all future."""
+    return {name: archive(os.path.join(folder, name)) for name in names(folder) if ARCHIVED.fullmatch(name)}
+
+
+def archive(path: str) -> Archive:
+    """What an archived journal's header says."""
+    try:
+        handle = os.open(path, PLAIN)
         try:
-            facts = os.stat(path)
-        except OSError:
-            continue  # The process has ended or closed it.
-        if stat.S_ISREG(facts.st_mode):
-            found.add((facts.st_dev, facts.st_ino))
-    return found
+            signature, head, tail = JOURNAL.unpack(os.read(handle, JOURNAL.size))
+            size = os.fstat(handle).st_blocks * 512
+        finally:
+            os.close(handle)
+    except (OSError, struct.error):
+        signature, head, tail, size = b"", 0, 0, 0
+    return Archive(head / 1e6, tail / 1e6, size) if signature == b"LPKSHHRH" else Archive(0, math.inf, size)
+
+
+def horizon(journals: list[Archive], missing: tuple[float, float], oldest: float) -> float:
+    """Before which time a journal must begin to be deleted, so that no record younger than `oldest` goes.
+
+    journalctl deletes by the first record alone, or by the file's birth, a little earlier: a day is left for that.
+    """
+    kept = min((one.head - DAY for one in journals if one.tail >= oldest), default=oldest)
+    size, inodes = missing
+    cut = 0.0
+    for one in sorted(journals):
+        if max(size, inodes) <= 0:
+            break
+        size, inodes, cut = size - one.bytes, inodes - 1, one.head + 1
+    return min(cut, kept, oldest)
 
 
 def names(folder: str) -> list[str]:
@@ -174,17 +303,10 @@ def names(folder: str) -> list[str]:
         return []
 
 
-def lines(path: str) -> list[str]:
-    """A file's lines; none where it is missing."""
-    try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            return file.read().splitlines()
-    except OSError:
-        return []
-
-
 def objection(place: Place, name: str, facts: os.stat_result, now: float) -> str:
     """Why a file of a place may not be deleted, by its name and age; empty if it may."""
+    if facts.st_nlink != 1:
+        return "has several names (hard links)"
     if place.kind == "package":
         return "" if name.endswith(".deb") else "is no downloaded package"
     if place.kind == "log":
@@ -192,15 +314,18 @@ def objection(place: Place, name: str, facts: os.stat_result, now: float) -> str
             return "is a security record"
         if not ROTATED.fullmatch(name):
             return "is no rotated log"
-        age = now - facts.st_mtime
     else:
         if facts.st_mode & stat.S_ISVTX:
             return "is marked to stay"
         if DISPLAY.fullmatch(name):
             return "marks a display"
-        # A copied or unpacked file has an old date and was put here a moment ago.
-        age = now - max(facts.st_mtime, facts.st_atime, facts.st_ctime)
-    return "" if age > place.days * DAY else f"is not older than {place.days:g} days"
+    return "" if now - used(place, facts) > place.days * DAY else f"is not older than {place.days:g} days"
+
+
+def used(place: Place, facts: os.stat_result) -> float:
+    """When a file was last of use."""
+    # A copied or unpacked temporary file has an old date and was put here a moment ago.
+    return max(facts.st_mtime, facts.st_atime, facts.st_ctime) if place.kind == "temporary" else facts.st_mtime
 
 
 class Level(NamedTuple):
@@ -214,55 +339,61 @@ class Level(NamedTuple):
 
 
 class Sweep:
-    """One walk over the places: what lies on the file systems that are short, and what may go."""
+    """One run over the places: what lies on the file systems that are short, and what goes."""
 
     def __init__(
         self,
-        devices: set[int],
+        freed: Freed,
         foreign: set[str],
         now: float,
         *,
+        delete: bool,
         mounted: frozenset[str] = frozenset(),
         seconds: float = SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._devices = devices
+        self._freed = freed
         self._foreign = foreign
         self._mounted = mounted
         self._now = now
+        self._delete = delete
         self._clock = clock
         self._end = clock() + seconds
-        self._held = held(lambda: clock() > self._end)
         self.problems: list[str] = []
-        if self._held is None:
-            self._say("there was no time to find out which files are open, so all stay")
+        self.biggest: Found | None = None
 
-    def walk(self, place: Place, *, delete: bool, share: float = 1.0) -> Iterator[Found]:
-        """Every regular file of the place on those file systems; those that may go are deleted if so wished.
+    def clean(self, place: Place, *, share: float = 1.0) -> None:
+        """Count what goes of a place, the oldest first and until room is made; and delete it if so wished.
 
-        `share` is the part of the time left that this place may take: none shall starve those after it.
+        `share` is the part of the time left that looking through it may take: no place shall starve those after it.
         """
-        if self._held is None:
-            return
-        lock = self._apt_lock(place) if delete else None
-        if lock == -1:
-            self._say("apt is at work, so its packages stay")
-            return
         start = self._clock()
-        try:
-            yield from self._files(place, delete=delete, end=start + max(0.0, self._end - start) * share)
-        finally:
-            if lock is not None:
-                os.close(lock)
+        end = start + max(0.0, self._end - start) * share
+        if place.kind == "journal":
+            self._vacuum(place)
+            return
+        with self._apt_lock(place) as ours:
+            if ours:
+                self._oldest(place, end)
 
-    def _files(self, place: Place, *, delete: bool, end: float) -> Iterator[Found]:
+    def _oldest(self, place: Place, end: float) -> None:
+        may = (found for found in self.walk(place, end=end) if not found.why)
+        for found in heapq.nsmallest(MOST, may, key=lambda found: found.used):
+            if self._clock() > self._end:
+                self._say(f"there was no time to delete all that may go of {place.path}")
+                return
+            if self._freed.wanted(found.device) and (not self._delete or self._deleted(place, found)):
+                self._freed.count(found.device, place.kind, found.path, found.bytes)
+
+    def walk(self, place: Place, *, end: float = math.inf) -> Iterator[Found]:
+        """Every regular file of the place on file systems that still need room, and why it stays."""
         stack: list[Level] = []
         try:
             home = self._enter(place, stack, place.path, None, place.path)
             # What lies on this file system alone is of no use where that has room.
-            while stack and (place.mounts or home in self._devices):
+            while stack and (place.mounts or stack[0].counts):
                 level = stack[-1]
-                if self._clock() > end:
+                if self._clock() > min(end, self._end):
                     self._say(f"there was no time to look through all of {place.path}")
                     return
                 entry = following(level.entries)
@@ -275,7 +406,9 @@ class Sweep:
                 elif level.counts:
                     found = self._judge(place, level.path, entry.name, level.handle)
                     if found is not None:
-                        yield self._delete(found, entry.name, level.handle) if delete and not found.why else found
+                        if found.why and (self.biggest is None or found.bytes > self.biggest.bytes):
+                            self.biggest = found
+                        yield found
         finally:
             while stack:
                 leave(stack.pop())
@@ -306,22 +439,8 @@ class Sweep:
         except OSError:
             os.close(handle)
             return None
-        stack.append(Level(path, handle, entries, device in self._devices))
+        stack.append(Level(path, handle, entries, self._freed.wanted(device)))
         return device
-
-    def _delete(self, found: Found, name: str, handle: int) -> Found:
-        try:
-            os.unlink(name, dir_fd=handle)
-        except OSError as error:
-            if len(self.problems) < NAMED:
-                self._say(f"{shown(found.path)} can't be deleted: {error.strerror}")
-            return found._replace(why="can't be deleted")
-        return found
-
-    def _say(self, problem: str) -> None:
-        """Keep a problem, each once."""
-        if problem not in self.problems:
-            self.problems.append(problem)
 
     def _judge(self, place: Place, folder: str, name: str, handle: int) -> Found | None:
         try:
@@ -330,29 +449,106 @@ class Sweep:
             return None
         if not stat.S_ISREG(facts.st_mode):
             return None
-        if self._held is None or (facts.st_dev, facts.st_ino) in self._held:
-            why = "is held open by a process"
-        elif facts.st_nlink != 1:
-            why = "has several names (hard links)"
-        else:
-            why = objection(place, name, facts, self._now)
-        return Found(os.path.join(folder, name), facts.st_blocks * 512, place.kind, why)
+        why = objection(place, name, facts, self._now)
+        if not why:
+            with leased(name, handle) as alone:
+                why = "" if alone else "is held open by a process"
+        path, size = os.path.join(folder, name), facts.st_blocks * 512
+        return Found(path, facts.st_dev, facts.st_ino, size, used(place, facts), why)
 
-    @staticmethod
-    def _apt_lock(place: Place) -> int | None:
-        """apt's own lock, as `apt-get clean` takes it; None: there is none to take; -1: apt has it."""
-        if place.kind != "package":
-            return None
+    def _deleted(self, place: Place, found: Found) -> bool:
+        """Delete a file that was found, if it still is the one; whether that was done."""
         try:
-            handle = os.open(os.path.join(place.path, "lock"), os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
-        except OSError:
-            return None
+            folder, name = os.path.split(found.path)
+            with reached(place.path, os.path.relpath(folder, place.path)) as handle:
+                facts = os.stat(name, dir_fd=handle, follow_symlinks=False)
+                same = (facts.st_dev, facts.st_ino, used(place, facts)) == (found.device, found.inode, found.used)
+                with leased(name, handle) as alone:
+                    if same and alone:
+                        os.unlink(name, dir_fd=handle)
+                    return same and alone
+        except OSError as error:
+            if len(self.problems) < NAMED:
+                self._say(f"{shown(found.path)} can't be deleted: {error.strerror}")
+            return False
+
+    def _vacuum(self, place: Place) -> None:
+        """Have journalctl delete the oldest archived journals of this machine."""
+        machine = first_line("/etc/machine-id")
+        journal = os.path.join(place.path, machine)
         try:
-            fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            device = os.stat(journal).st_dev
         except OSError:
+            return
+        before = archives(journal)
+        cut = horizon(list(before.values()), self._freed.missing(device), self._now - place.days * DAY)
+        gone = {name for name, one in before.items() if one.head < cut}
+        if not (machine and gone):
+            return
+        if self._delete:
+            self._journalctl(f"--directory={journal}", f"--vacuum-time={math.ceil(time.time() - cut)}s")
+            gone = before.keys() - archives(journal).keys()
+        for name in sorted(gone):
+            self._freed.count(device, place.kind, os.path.join(journal, name), before[name].bytes)
+
+    def _journalctl(self, *options: str) -> None:
+        try:
+            subprocess.run(
+                ["journalctl", "--quiet", *options],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=10,
+                check=True,
+            )
+        except (OSError, subprocess.SubprocessError) as error:
+            self._say(f"journalctl failed: {shown(str(error))}")
+
+    def _say(self, problem: str) -> None:
+        """Keep a problem, each once."""
+        if problem not in self.problems:
+            self.problems.append(problem)
+
+    @contextmanager
+    def _apt_lock(self, place: Place) -> Iterator[bool]:
+        """Whether the place's files are ours for as long as the block runs: packages by the lock of `apt-get clean`."""
+        handle, ours = -1, True
+        if place.kind == "package" and self._delete:
+            try:
+                handle = os.open(os.path.join(place.path, "lock"), os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+                fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                # Without a file for it nobody can have it.
+                ours = handle < 0
+        try:
+            if not ours:
+                self._say("apt is at work, so its packages stay")
+            yield ours
+        finally:
+            if handle >= 0:
+                os.close(handle)
+
+
+@contextmanager
+def reached(home: str, path: str) -> Iterator[int]:
+    """A folder below a place, open while the block runs. Raises OSError where it is gone or a link is in the way."""
+    handle = os.open(home, FOLDER)
+    try:
+        for name in path.split("/"):
+            inner = os.open(name, FOLDER, dir_fd=handle)
             os.close(handle)
-            return -1
-        return handle
+            handle = inner
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def first_line(path: str) -> str:
+    """A file's first line; empty where there is none."""
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            return file.readline().strip()
+    except OSError:
+        return ""
 
 
 def following(entries: Any) -> Any:
@@ -385,33 +581,40 @@ def shown(path: str) -> str:
 def answer(
     mode: str, places: tuple[Place, ...], known: list[Mount], now: float, seconds: float = SECONDS
 ) -> dict[str, Any]:
-    """`short`, and for look and free also `files`, `bytes`, `kinds`, `named`, `biggest` and `problems`."""
+    """`short`, and for look and free also `files`, `named`, `told`, `biggest` and `problems`."""
     tight = short(places, known)
-    said: dict[str, Any] = {"short": [f"{shown(path)} {phrase}" for path, phrase in tight.items()]}
+    said: dict[str, Any] = {"short": [f"{shown(path)} {one.shortage}" for path, one in tight.items()]}
     if mode == "room":
         return said
+    devices = {path: os.stat(path).st_dev for path in tight}
+    freed = Freed({devices[path]: one.missing for path, one in tight.items()})
     foreign = {mount.path for mount in known if not mount.ours}
     mounted = frozenset(mount.path for mount in known)
-    sweep = Sweep({os.stat(path).st_dev for path in tight}, foreign, now, mounted=mounted, seconds=seconds)
-    count, size = 0, 0
-    kinds: dict[str, int] = {}
-    named: list[str] = []
-    biggest: Found | None = None
+    sweep = Sweep(freed, foreign, now, delete=mode == "free", mounted=mounted, seconds=seconds)
     for number, place in enumerate(places if tight else ()):
-        for found in sweep.walk(place, delete=mode == "free", share=1 / (len(places) - number)):
-            if found.why:
-                biggest = found if biggest is None or found.bytes > biggest.bytes else biggest
-                continue
-            count, size = count + 1, size + found.bytes
-            kinds[found.kind] = kinds.get(found.kind, 0) + 1
-            if len(named) < NAMED:
-                named.append(shown(found.path))
-    said.update(files=count, bytes=size, kinds=kinds, named=named, problems=sweep.problems)
-    said["biggest"] = f"{shown(biggest.path)} ({biggest.bytes // MIB} MiB) {biggest.why}" if biggest else ""
+        sweep.clean(place, share=1 / (len(places) - number))
+    told = [
+        f"{shown(path)}: {freed.told(devices[path])}"
+        + (f", {change(tight[path], room(path))}" if mode == "free" else "")
+        for path in tight
+    ]
+    said.update(files=freed.files, named=freed.named, told=told, problems=sweep.problems)
+    big = sweep.biggest
+    said["biggest"] = f"{shown(big.path)} ({big.bytes // MIB} MiB) {big.why}" if big else ""
     return said
 
 
+def change(before: Room, after: Room) -> str:
+    """How a file system changed, as a phrase."""
+    return (
+        f"{before.available / MIB:.1f} -> {after.available / MIB:.1f} of {after.size / MIB:.1f} MiB and "
+        f"{before.left} -> {after.left} of {after.inodes} inodes available"
+    )
+
+
 if __name__ == "__main__":
+    # Whoever opens a file in the moment of its lease has the kernel send this, which would end us.
+    signal.signal(signal.SIGIO, signal.SIG_IGN)
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as table:
         visible = mounts(table.read())
     json.dump(answer(sys.argv[1], PLACES, visible, time.time()), sys.stdout)
