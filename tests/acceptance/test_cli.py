@@ -62,6 +62,7 @@ def test_actions_lists_the_whitelist_and_nothing_else(healer: Healer) -> None:
         "fix_permissions",
         "free_disk_space",
         "kill_zombie_process",
+        "rotate_logs",
         "reload_config",
         "restart_network",
     }

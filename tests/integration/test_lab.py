@@ -364,6 +364,11 @@ CASES = {
         "",
         "systemctl is-active ssh",
     ),
+    "log-overgrown": (
+        "/var/log/billing/billing.log has grown to 120.0 MiB: it is not rotated",
+        "truncate --size=0 /var/log/billing/billing.log; systemctl stop log-watch",
+        "test -s /var/log/billing/billing.log; systemctl stop billing",
+    ),
     "nginx-broken": (
         "nginx.service: Failed with result 'signal'",
         "rm /etc/nginx/conf.d/shop-broken.conf; systemctl restart nginx",
@@ -378,6 +383,11 @@ CASES = {
         "partner.example: [Errno -3] Temporary failure in name resolution",
         "systemctl restart systemd-resolved",
         "getent ahostsv4 partner.example",
+    ),
+    "rotation-failed": (
+        "logrotate.service: Failed with result 'exit-code'",
+        "systemctl start logrotate",
+        "systemctl show --property=Result --value logrotate | grep success",
     ),
     "unit-file-changed": (
         "report-api.service changed on disk",
