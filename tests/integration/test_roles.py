@@ -502,7 +502,7 @@ NOT_TO_BE_ROTATED = [
 
 
 def test_logs_that_may_not_be_rotated_are_refused(stage: Stage) -> None:
-    steps = [f"rm -rf {LOGS}; mkdir {LOGS}; grow() {{ echo line >$1; truncate -s 101M $1; }}"]
+    steps = [f"rm -rf {LOGS}; mkdir {LOGS}; grow() {{ yes line | head -c 8k >$1; truncate -s 101M $1; }}"]
     for path, setup, _ in NOT_TO_BE_ROTATED:
         folder = str(Path(path).parent)
         steps += [f"mkdir -p {folder}", setup.format(path=path, folder=folder)]

@@ -674,22 +674,25 @@ def same(file: File) -> bool:
 def cut(file: File) -> Done:
     """Move the beginning of the log into a compressed copy beside it. Raises Unfit where nothing was changed."""
     whole = (size(file) - 1) // CUT * CUT
+    if not whole:
+        raise Unfit(f"{file.path} is too small to cut anything off")
     name = f"{file.name}-{stamp()}.gz"
     try:
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         copy = os.open(name, flags, 0o600, dir_fd=file.folder)
     except OSError as error:
         raise Unfit(f"no copy can be made beside {file.path} ({error.strerror})") from None
-    kept = False
+    kept, before = False, ends(file, whole)
     try:
         pack(file, copy, whole)
         os.fchown(copy, file.facts.st_uid, file.facts.st_gid)
         os.fchmod(copy, stat.S_IMODE(file.facts.st_mode) & 0o666)
         os.fsync(copy)
         os.fsync(file.folder)
+        # Somebody else may have emptied it, and a program come that writes otherwise.
         why = against_cut(file)
-        if why:
-            raise Unfit(why)
+        if why or ends(file, whole) != before:
+            raise Unfit(why or f"{file.path} is not any more what was copied")
         # From here on the copy may be all that is left of the beginning.
         kept = True
         code, said = collapse(file.handle, whole)
@@ -704,7 +707,12 @@ def cut(file: File) -> Done:
         if not kept:
             os.unlink(name, dir_fd=file.folder)
     moved = f"moved {whole // MIB} MiB of {file.path} into {name}"
-    return ([], f"fallocate says: {printable(said.strip())}; the copy {name} stays") if code else ([moved], "")
+    return ([], f"{printable(said.strip())}; the copy {name} stays") if code else ([moved], "")
+
+
+def ends(file: File, whole: int) -> Tuple[bytes, bytes]:
+    """The first and the last bytes of what is to be cut off."""
+    return os.pread(file.handle, 4096, 0), os.pread(file.handle, 4096, whole - 4096)
 
 
 def collapse(handle: int, length: int) -> Tuple[int, str]:
