@@ -705,7 +705,6 @@ def test_a_zombie_that_stays_is_found_and_reaped_by_who_is_told() -> None:
     ("path", "why"),
     [
         *((f"/var/log/{name}", "") for name in ("a.log", "syslog", "nginx/access.log", "catalina.out", "php-fpm.err")),
-        ("/var/log/.ssh/a.log", "decides who may log in, become root, or what the system runs"),
         ("/var/log/private/a.log", "lies where another program keeps its files in order"),
         ("/var/log/audit/audit.log", "lies where another program keeps its files in order"),
         *((f"/var/log/{name}", "is a security record") for name in ("auth.log", "wtmp", "btmp", "lastlog", "sudo.log")),
@@ -719,7 +718,7 @@ def test_a_zombie_that_stays_is_found_and_reaped_by_who_is_told() -> None:
     ],
 )
 def test_log_is_judged_by_where_it_lies(path: str, why: str) -> None:
-    assert rotate.of_path(path, path, ["/var/log", "/opt"]) == why
+    assert rotate.of_path(path, ["/var/log", "/opt"]) == why
 
 
 def test_writer_that_does_not_append_is_told_from_one_that_does(tmp_path: Path) -> None:
@@ -819,7 +818,7 @@ def test_each_line_is_whole_in_the_log_or_its_copy(overgrown: Path, monkeypatch:
 
     (copy,) = overgrown.parent.glob("a.log-*.gz")
     kept, rest = gzip.decompress(copy.read_bytes()), overgrown.read_bytes()
-    assert len(rest) == len(before) % 2**20
+    assert len(rest) == len(before) % os.statvfs(overgrown).f_bsize
     assert before.startswith(kept)
     assert kept.endswith(b"\n")
     assert before.endswith(rest)

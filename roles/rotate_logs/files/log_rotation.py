@@ -37,8 +37,6 @@ MIB = 1024 * 1024
 LARGE, LARGE_SHARE = 100 * MIB, 0.25
 #: Larger ones take longer to compress than an act may last.
 LARGEST = 4096 * MIB
-#: What is cut off is a multiple of this: file systems cut whole blocks or clusters alone.
-CUT = MIB
 #: A copy may take this share of the room that is left.
 ROOM_SHARE = 0.5
 #: A line that crosses the cut is copied to its end, up to this length.
@@ -48,18 +46,6 @@ LOOK, ROTATE, REOPEN, COPY = 20.0, 180.0, 10.0, 150.0
 LOGROTATE, CONFIGURATION, UNIT = "/usr/sbin/logrotate", "/etc/logrotate.conf", "logrotate.service"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 LOGS = "/var/log/"
-
-#: As in orchestrator/guard/protected.py; a contract test holds the two together.
-FORBIDDEN_NAMES = frozenset(
-    {".ssh", ".gnupg", "authorized_keys", "authorized_keys2", "id_rsa", "id_ed25519", "id_ecdsa"}
-    | {"shadow", "shadow-", "gshadow", "gshadow-", "sudoers", "sudoers.d"}
-)
-FORBIDDEN_TREES = (
-    *("/etc/systemd", "/usr/lib/systemd", "/lib/systemd", "/usr/local/lib/systemd", "/run/systemd"),
-    *("/etc/ssh", "/etc/pam.d", "/etc/security", "/etc/polkit-1", "/etc/passwd", "/etc/group"),
-    *("/boot", "/efi", "/dev", "/proc", "/sys"),
-)
-FORBIDDEN_PARTS = ("/.config/systemd/", "/.local/share/systemd/")
 
 #: Records of who logged in and did what: whoever fills them must not have them rotated away.
 SECURITY = re.compile(r"(auth|secure|wtmp|btmp|utmp|lastlog|faillog|tallylog|sudo|audit|sulog)([-._].*)?")
@@ -95,12 +81,6 @@ def printable(text: str) -> str:
 
 
 # The file ------------------------------------------------------------------------------------------
-
-
-def forbidden(path: str) -> bool:
-    """Whether no safe directory reaches that far."""
-    trees = any(path == tree or path.startswith(f"{tree}/") for tree in FORBIDDEN_TREES)
-    return trees or bool(FORBIDDEN_NAMES & set(path.split("/"))) or any(part in path for part in FORBIDDEN_PARTS)
 
 
 def writers_by_mode(facts: os.stat_result) -> str:
@@ -209,14 +189,12 @@ def odd(asked: str) -> str:
     return "" if asked.isprintable() else f"{printable(asked)} is a name with unprintable characters"
 
 
-def of_path(asked: str, real: str, safe: Sequence[str]) -> str:
+def of_path(real: str, safe: Sequence[str]) -> str:
     """What speaks against a log, by where it lies."""
     if not any(real.startswith(folder.rstrip("/") + "/") for folder in safe if folder.rstrip("/")):
         return f"is under none of the safe directories ({', '.join(safe) or 'none'})"
     if not real.startswith(LOGS):
         return f"does not lie below {LOGS.rstrip('/')}"
-    if forbidden(asked) or forbidden(real):
-        return "decides who may log in, become root, or what the system runs"
     *folders, name = real.split("/")
     if KEPT & set(folders):
         return "lies where another program keeps its files in order"
@@ -331,13 +309,14 @@ class Rotation(NamedTuple):
     @property
     def errors(self) -> List[str]:
         """What it complains of, but for the state file."""
-        found = re.findall(r"^error: (.*)", self.said, re.MULTILINE)
-        return [line for line in found if self.state not in line]
+        return [line for line in complaints(self.said) if self.state not in line]
 
     @property
     def state_errors(self) -> List[str]:
         """What it complains of in its state file."""
-        return re.findall(rf"^error: (.*{re.escape(self.state)}.*)", self.said, re.MULTILINE)
+        # Later come names of logs, which others may choose.
+        head = self.said.partition("\nHandling ")[0]
+        return [line for line in complaints(head) if self.state in line]
 
     @property
     def busy(self) -> bool:
@@ -376,6 +355,11 @@ def rotation() -> Optional[Rotation]:
     if code in (124, 127):
         raise Unclear(said)
     return Rotation(command, unit, state.group(1), code, said)
+
+
+def complaints(said: str) -> List[str]:
+    """The errors that a run in debug mode tells of."""
+    return [printable(line)[:300] for line in re.findall(r"^error: (.*)", said, re.MULTILINE)]
 
 
 def considered(said: str) -> List[str]:
@@ -428,8 +412,8 @@ def stanzas(path: str, read: Set[str], before: List[str], depth: int = 0) -> Ite
                 block, header = Stanza(shlex.split(header.rstrip("{ ")), list(before), []), ""
         elif line.split()[0] == "include" and depth < 2:
             target = line.split()[-1]
-            inner = [os.path.join(target, name) for name in sorted(entries(target)) if name in read] or [target]
-            for one in inner:
+            inner = [os.path.join(target, name) for name in sorted(entries(target)) if name in read]
+            for one in inner if os.path.isdir(target) else [target]:
                 yield from stanzas(one, read, before, depth + 1)
         else:
             before.append(line)
@@ -478,7 +462,7 @@ def against_force(known: Rotation, file: File) -> str:
             code, said = run([known.command[0], "--debug", "--force", "--state", known.state, path], LOOK)
     except Unclear as error:
         return str(error)
-    errors = [line for line in re.findall(r"^error: (.*)", said, re.MULTILINE) if known.state not in line]
+    errors = [line for line in complaints(said) if known.state not in line]
     if errors or code == 124:
         return f"logrotate --debug says: {(errors or [said])[0]}"
     if considered(said) != [file.path]:
@@ -548,7 +532,7 @@ def of_log(asked: str, file: File, known: Optional[Rotation], safe: Sequence[str
     large = limit(file)
     if size(file) <= large:
         return job
-    why = of_path(asked, file.path, safe) or of_file(file)
+    why = of_path(file.path, safe) or of_file(file)
     if size(file) > LARGEST:
         why = why or f"has {size(file) // MIB} MiB, and more than {LARGEST // MIB} take too long to rotate"
     objection = f"{name_of(asked, file.path)} {why}" if why else ""
@@ -673,7 +657,9 @@ def same(file: File) -> bool:
 
 def cut(file: File) -> Done:
     """Move the beginning of the log into a compressed copy beside it. Raises Unfit where nothing was changed."""
-    whole = (size(file) - 1) // CUT * CUT
+    # File systems cut off whole blocks alone, and not all of a file.
+    block = os.fstatvfs(file.handle).f_bsize
+    whole = (size(file) - 1) // block * block
     if not whole:
         raise Unfit(f"{file.path} is too small to cut anything off")
     name = f"{file.name}-{stamp()}.gz"
@@ -712,7 +698,7 @@ def cut(file: File) -> Done:
 
 def ends(file: File, whole: int) -> Tuple[bytes, bytes]:
     """The first and the last bytes of what is to be cut off."""
-    return os.pread(file.handle, 4096, 0), os.pread(file.handle, 4096, whole - 4096)
+    return os.pread(file.handle, 4096, 0), os.pread(file.handle, 4096, max(0, whole - 4096))
 
 
 def collapse(handle: int, length: int) -> Tuple[int, str]:
