@@ -35,8 +35,6 @@ CASES = [
     Case("web2", "resolver-hung", "partner-feed.service", "restart_network", "healed"),
     Case("web2", "disk-full-rotated", "shop.service", "free_disk_space", "healed"),
     Case("web2", "start-limit", "price-feed.service", "restart_service", "healed"),
-    Case("web2", "log-overgrown", "log-watch.service|/var/log/billing/billing.log", "rotate_logs", "healed"),
-    Case("web3", "rotation-failed", "logrotate.service|/var/log/nginx/access.log", "rotate_logs", "healed"),
     # systemd's child is sometimes gone before journald learns its unit: its line then is of the path alone.
     Case("web3", "unit-noexec", "stock-sync.service|/usr/local/bin/stock-sync", "fix_permissions", "healed"),
     Case("web3", "cron-noexec", "/usr/local/bin/nightly-report", "fix_permissions", "healed"),
