@@ -221,7 +221,8 @@ class Store(Protocol):
         """One transaction: join or open incidents, keep evidence, move the cursor.
 
         A signal joins the incident of its subject that knows its signature, else the one that is under way; a
-        settled one takes other words only when it has seen WORDINGS_MAX of them. A host that opened OPENED_MAX
+        settled one takes other words only when it has seen WORDINGS_MAX of them. What joined an incident of another
+        subject goes there again, by subject and signature, while that is under way. A host that opened OPENED_MAX
         incidents within an hour opens one more, `flood`, which is escalated at once and takes the rest.
         `fresh_seconds`: the age up to which an error may be acted on; a signal that young joins none that was
         escalated when it was older than that.

@@ -68,6 +68,27 @@ ExecStart=/usr/local/bin/$1-server
 EOF
 }
 
+# package_archive: one package in an archive of this host's own, served by nginx: the only one that apt asks here.
+package_archive() {
+  mkdir -p /srv/packages
+  printf 'Package: lab-tool\nVersion: 1.0\nArchitecture: all\nMaintainer: Lab <lab@example.com>\nFilename: ./lab-tool.deb\nSize: 1\nSHA256: %s\nDescription: a tool\n' \
+    "$(printf x | sha256sum | cut -d' ' -f1)" >/srv/packages/Packages
+  package_release </srv/packages/Packages
+  echo 'server { listen 127.0.0.1:8099; root /srv/packages; }' >/etc/nginx/conf.d/packages.conf
+  systemctl reset-failed nginx.service
+  systemctl restart nginx.service
+  : >/etc/apt/sources.list
+  echo 'deb [trusted=yes] http://127.0.0.1:8099/ ./' >/etc/apt/sources.list.d/lab.list
+  rm -rf /var/lib/apt/lists/*_* /var/lib/apt/lists/partial/*
+  apt-get -qq update
+}
+
+# package_release: the archive's Release, with the sum of what is on standard input.
+package_release() {
+  printf 'Date: %s\nSHA256:\n %s %s Packages\n' "$(date --utc '+%a, %d %b %Y %H:%M:%S UTC')" "$(sha256sum | cut -d' ' -f1)" \
+    "$(stat --format=%s /srv/packages/Packages)" >/srv/packages/Release
+}
+
 # name_server: a name server of this host's own, which knows one address for every name, for systemd-resolved to ask.
 name_server() {
   daemon lab-names "The name server of the lab" <<'EOF'
@@ -110,6 +131,7 @@ EOF
 
 # unread_site NAME PORT DIRECTIVES: nginx runs, and a site is written that it was not told of; a service looks for it.
 unread_site() {
+  systemctl stop 'shop-*-check.service'
   rm -f /etc/nginx/conf.d/shop-*.conf
   systemctl reset-failed nginx.service
   systemctl start nginx.service

@@ -26,8 +26,8 @@ _VARYING = (
     re.compile(r"\[\s*\d+\.\d+\]", re.ASCII),
     # UUIDs, addresses of IPv6 and network cards, pointers.
     re.compile(r"\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b", re.ASCII),
-    re.compile(r"(?<![\w:])(?:[0-9a-fA-F]{1,4}:){3,7}(?::?[0-9a-fA-F]{1,4}){1,7}\b", re.ASCII),
-    re.compile(r"(?<![\w:])(?:[0-9a-fA-F]{1,4}:){1,7}:(?:[0-9a-fA-F]{1,4}(?::[0-9a-fA-F]{1,4}){0,6})?", re.ASCII),
+    re.compile(r"(?<![\w:#])(?:[0-9a-fA-F]{1,4}:){3,7}(?::?[0-9a-fA-F]{1,4}){1,7}\b", re.ASCII),
+    re.compile(r"(?<![\w:#])(?:[0-9a-fA-F]{1,4}:){1,7}:(?:[0-9a-fA-F]{1,4}(?::[0-9a-fA-F]{1,4}){0,6})?", re.ASCII),
     re.compile(r"\b0[xX][0-9a-fA-F]+\b", re.ASCII),
     # Durations and sizes with their unit: 2min 3.1s, 984.0M, 4 KiB.
     re.compile(r"(?<![\w.])(?:\d+(?:\.\d+)?(?:[nuµ]s|ms|min|[smhd])\b\s?)+", re.ASCII),

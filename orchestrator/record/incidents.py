@@ -57,17 +57,22 @@ class IncidentRecords(Records):
             for subject, group in groups.items():
                 takers = _Takers(connection, host, subject)
                 joining: dict[IncidentId, list[Signal]] = {}
+                found: dict[IncidentId, rows.Row] = {}
                 for signal in group:
-                    row = takers.of(signal, fresh_seconds) or self._of_flood(connection, host, signal, origin)
+                    row = takers.of(signal, fresh_seconds)
+                    heir = None if row else _heir(connection, host, signal)
+                    row = row or heir or self._of_flood(connection, host, signal, origin)
                     if row is None:
                         row = self._open(connection, host, signal, origin)
                         opened.append(row["id"])
                     elif row["id"] not in takers.rows and row["count"] == 0:
                         opened.append(row["id"])
-                    takers.add(row)
+                    if heir is None:
+                        takers.add(row)
+                    found.setdefault(row["id"], row)
                     joining.setdefault(row["id"], []).append(signal)
                 for incident_id, joined in joining.items():
-                    _join(connection, takers.rows[incident_id], joined)
+                    _join(connection, found[incident_id], joined)
             if cursor is not None:
                 _advance(connection, host, source, cursor)
         return tuple(opened)
@@ -279,6 +284,25 @@ class _Takers:
             self._known[one].add(signal.signature)
             return self.rows[one]
         return None
+
+
+def _heir(connection: sa.Connection, host: str, signal: Signal) -> rows.Row | None:
+    """Who is under way and has taken the very same of this subject before, by joining: it need not be judged again."""
+
+    def knowing(*states: IncidentState) -> sa.Select[Any]:
+        query = sa.select(INCIDENT).join(SIGNATURE, SIGNATURE.c.incident_id == INCIDENT.c.id)
+        return query.where(
+            INCIDENT.c.host == host, INCIDENT.c.state.in_(sorted(states)), SIGNATURE.c.signature == signal.signature
+        )
+
+    going = connection.execute(knowing(*UNDER_WAY)).mappings().first()
+    if going is None:
+        return None
+    of_subject = knowing(IncidentState.JOINED).where(
+        INCIDENT.c.subject_kind == signal.subject.kind.value,
+        INCIDENT.c.subject_name == rows.clean(signal.subject.name),
+    )
+    return going if connection.execute(of_subject.limit(1)).first() else None
 
 
 def _hand_over(connection: sa.Connection, given: rows.Row, taker: rows.Row) -> None:

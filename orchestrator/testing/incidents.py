@@ -50,7 +50,7 @@ class MemoryIncidents(MemoryLedger):
         opened = []
         with self._lock:
             for signal in signals:
-                found = self._absorbing(host, signal, fresh_seconds)
+                found = self._absorbing(host, signal, fresh_seconds) or self._heir(host, signal)
                 if found is None:
                     flooding = self._flooding(host, signal, origin)
                     given = replace(signal, subject=FLOOD) if flooding else signal
@@ -79,6 +79,13 @@ class MemoryIncidents(MemoryLedger):
         knowing = [one for one in (*going, *settled) if signal.signature in self._signatures[one.id]]
         full = [one for one in settled if len(self._signatures[one.id]) >= WORDINGS_MAX or one.subject == FLOOD]
         return next(iter((*knowing, *going, *(() if signal.record.unit_failure else full))), None)
+
+    def _heir(self, host: str, signal: Signal) -> Incident | None:
+        knowing = [
+            one for one in self._incidents.values() if one.host == host and signal.signature in self._signatures[one.id]
+        ]
+        joined = [one for one in knowing if one.state is IncidentState.JOINED and one.subject == signal.subject]
+        return next((one for one in knowing if joined and one.state in UNDER_WAY), None)
 
     def _open(self, host: str, signal: Signal, origin: Origin) -> Incident:
         made = Incident(

@@ -123,8 +123,8 @@ def healer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Healer]:
     folder = tmp_path_factory.mktemp("healer")
     port = free_port()
     config = folder / "healer.toml"
-    variables = {"healing_mode": "auto", "healing_hold_seconds": 3, "healing_cooldown_seconds": 1}
-    of_hosts = {"web3": {"healing_mode": "propose"}}
+    variables = {"healing_mode": "auto", "healing_hold_seconds": 5, "healing_cooldown_seconds": 1}
+    of_hosts = {"web1": {"healing_permits": ["restart_zombie_parent"]}, "web3": {"healing_mode": "propose"}}
     with fleet("accept", folder / "lab", variables=variables, host_variables=of_hosts) as lab:
         config.write_text(
             f'inventory = "{lab.inventory}"\nstate_dir = "state"\nknown_hosts = "{lab.known_hosts}"\n'

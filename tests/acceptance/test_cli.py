@@ -61,6 +61,7 @@ def test_actions_lists_the_whitelist_and_nothing_else(healer: Healer) -> None:
         "restart_service",
         "fix_permissions",
         "free_disk_space",
+        "clear_cache",
         "kill_zombie_process",
         "rotate_logs",
         "reload_config",

@@ -315,6 +315,23 @@ def test_joining_hands_over_count_signatures_and_evidence(store: Store) -> None:
     assert store.events(incident_id=given)[-1].kind == "incident.joined"
 
 
+def test_what_joined_goes_there_again_while_that_is_under_way(store: Store) -> None:
+    taker = opened(store, unit="a.service")
+    (given,) = store.absorb("web1", "journal", [signal(unit="b.service", name="b")], None)
+    assert store.join(given, taker, "the same trouble")
+
+    same, other = signal(unit="b.service", name="b"), signal(unit="b.service", name="another")
+    assert len(store.absorb("web1", "journal", [same, same, other], None)) == 1, "other words are judged"
+    assert store.absorb("web2", "journal", [same], None) != ()
+    assert store.absorb("web1", "journal", [signal(unit="c.service", name="b")], None) != ()
+
+    found = store.incident(taker)
+    assert found is not None
+    assert found.count == 4
+    store.move(taker, IncidentState.ESCALATED, "so", expected=[IncidentState.OPEN])
+    assert store.absorb("web1", "journal", [same], None) == (), "the one of its other words takes it"
+
+
 def test_only_what_is_under_way_joins_and_only_what_absorbs_takes(store: Store) -> None:
     one, over = opened(store, unit="a.service"), opened(store, unit="b.service")
     store.move(over, IncidentState.HEALED, "well", expected=[IncidentState.OPEN])

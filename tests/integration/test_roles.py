@@ -231,6 +231,56 @@ def test_finished_one_shot_is_well_and_an_unknown_unit_is_doubt(stage: Stage) ->
     )
 
 
+# clear_cache -------------------------------------------------------------------------------------
+
+
+def test_caches_of_which_nothing_can_be_said_are_left_alone(stage: Stage) -> None:
+    stage.lab.break_("update-failed", HOST)
+    left = "ls /var/lib/apt/lists /var/lib/apt/lists/partial"
+    before = stage.shell(left)
+    hold = (
+        "import fcntl, time; lock = open('/var/lib/apt/lists/lock', 'w'); fcntl.lockf(lock, fcntl.LOCK_EX); "
+        "open('/run/held', 'w'); time.sleep(60)"
+    )
+    stage.shell(f'systemd-run --collect --unit=holder python3 -c "{hold}"; until test -e /run/held; do sleep 0.1; done')
+
+    assert stage.run("clear_cache/verify", changed=False) == "apt is at work"
+    assert stage.run("clear_cache/act", changed=False) == "refused: apt is at work"
+    stage.shell(
+        "systemctl stop holder; echo rubbish >/etc/apt/sources.list.d/odd.list; mv /var/lib/apt/lists/partial/* /"
+    )
+    assert stage.run("clear_cache/act", changed=False) == (
+        "refused: apt can't read what is no cache: "
+        "E: Malformed line 1 in source list /etc/apt/sources.list.d/odd.list (type)"
+    )
+    stage.shell("rm /etc/apt/sources.list.d/odd.list; mv /127.0.0.1* /var/lib/apt/lists/partial")
+
+    assert stage.shell(left) == before
+
+
+def test_lists_that_can_t_be_fetched_again_are_told(stage: Stage) -> None:
+    stage.lab.break_("lists-torn", HOST)
+    stage.shell("systemctl stop nginx")
+
+    said = stage.run("clear_cache/act", changed=True)
+    stage.shell("systemctl start nginx; systemctl stop package-report")
+
+    assert said.startswith(
+        "1 files were deleted, and /var/lib/apt/lists/127.0.0.1:8099_._Packages could not be fetched"
+    )
+    assert "again: W: Failed to fetch http://127.0.0.1:8099/./" in said
+    assert stage.run("clear_cache/verify", changed=False) == OK
+
+
+def test_page_cache_is_dropped_only_where_policy_asks_for_it(stage: Stage) -> None:
+    """In check mode alone: the hosts of the lab share one kernel with this machine."""
+    crowded = {"clear_cache_crowded": ["100", "0"]}
+
+    assert stage.check("clear_cache/act", changed=False, **crowded) == OK
+    assert stage.check("clear_cache/act", changed=False, healing_permits=["drop_page_cache"]) == OK
+    assert stage.check("clear_cache/act", changed=True, healing_permits=["drop_page_cache"], **crowded) == OK
+
+
 # fix_permissions ---------------------------------------------------------------------------------
 
 

@@ -33,6 +33,8 @@ def test_the_faults_are_there() -> None:
         "resolver-hung": "restart_network",
         "rotation-failed": "rotate_logs",
         "unit-file-changed": "reload_config",
+        "lists-torn": "clear_cache",
+        "update-failed": "clear_cache",
         "zombies-ignored": "kill_zombie_process",
         "zombies-missed": "kill_zombie_process",
     }
