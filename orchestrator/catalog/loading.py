@@ -8,19 +8,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from orchestrator.catalog import plays
-from orchestrator.catalog.rows import ActionRow, PatternRow, SpecRow, near, parse
-from orchestrator.domain.actions import ESCALATE, NONE, Action, Parameter, ParameterSource, Pattern
-from orchestrator.domain.records import Severity
+from orchestrator.catalog import patterns, plays, tasks
+from orchestrator.catalog.rows import ActionRow, EntryRow, OptionRow, SpecRow, near, parse
+from orchestrator.domain.actions import ESCALATE, NONE, Action, Parameter, ParameterSource
 from orchestrator.errors import CatalogError
 
-#: Options that every run is given, and that no decision fills.
-CONTEXT = ("healing_run_id", "healing_safe_directories", "healing_protected_services", "healing_permits")
-#: Ansible's types that values of a source fit.
-TYPES = {ParameterSource.UNIT: ("str",), ParameterSource.PATH: ("path", "str")}
+#: Options that every run is given, and that no decision fills, with the type and elements of what is given.
+CONTEXT = {
+    "healing_run_id": ("str", None),
+    "healing_safe_directories": ("list", "path"),
+    "healing_protected_services": ("list", "str"),
+    "healing_permits": ("list", "str"),
+}
+#: Ansible's type of a source's values.
+TYPES = {ParameterSource.UNIT: "str", ParameterSource.PATH: "path"}
 _ID = re.compile(r"[a-z_]+")
-#: A named part of an expression.
-_PART = re.compile(r"%\{(\w+)\}")
 _SPEC = Path("meta") / "argument_specs.yml"
 
 
@@ -68,6 +70,7 @@ def _action(folder: Path, role: Path) -> Action:
     _role_complete(role, kinds)
     for kind in kinds:
         plays.check(folder / f"{kind}.yml", name)
+        tasks.check(role, _entry(kind), row.task_timeout_seconds)
     parameters = _parameters(file, row, name, role / _SPEC, kinds)
     return Action(
         id=name,
@@ -81,7 +84,8 @@ def _action(folder: Path, role: Path) -> Action:
         settle_seconds=row.settle_seconds,
         hold_seconds=row.hold_seconds,
         parameters=parameters,
-        patterns=_patterns(file, row, parameters),
+        patterns=patterns.spelled_out(file, row, [parameter.name for parameter in parameters]),
+        counter_examples=tuple(row.counter_examples),
         folder=folder,
         role=role,
     )
@@ -102,9 +106,13 @@ def _role_complete(role: Path, kinds: tuple[str, ...]) -> None:
     if not role.is_dir():
         raise CatalogError(f"The role {role} is missing; each action needs the role of its own name.")
     for kind in kinds:
-        tasks = role / "tasks" / f"{_entry(kind)}.yml"
-        if not tasks.is_file():
-            raise CatalogError(f"{tasks} is missing, and {kind}.yml needs it; write it.")
+        file = role / "tasks" / f"{_entry(kind)}.yml"
+        if not file.is_file():
+            raise CatalogError(f"{file} is missing, and {kind}.yml needs it; write it.")
+    if "rollback" not in kinds and (role / "tasks" / "rollback.yml").exists():
+        raise CatalogError(
+            f"{role} has a tasks/rollback.yml that would never run; say `reversible: true` in action.yml or remove it."
+        )
     if not (role / _SPEC).is_file():
         raise CatalogError(f"{role / _SPEC} is missing; write the argument spec of the role's entry points.")
 
@@ -116,41 +124,54 @@ def _entry(kind: str) -> str:
 
 def _parameters(file: Path, row: ActionRow, name: str, spec: Path, kinds: tuple[str, ...]) -> tuple[Parameter, ...]:
     entries = parse(spec, SpecRow).argument_specs
-    found: dict[str, Parameter] = {}
-    for kind in kinds:
-        entry = entries.get(_entry(kind))
-        if entry is None:
-            raise CatalogError(f"{spec} has no entry for {_entry(kind)}; write one, else its options go unchecked.")
-        for parameter in _of_entry(file, row, name, spec, _entry(kind)):
-            known = found.get(parameter.name)
-            if known is None and kind != "act":
-                raise CatalogError(
-                    f"{spec}: {name}_{parameter.name} is an option of {kind} but not of main; every parameter of an "
-                    "action is one of main."
-                )
-            if known is not None and (known.type, known.required) != (parameter.type, parameter.required):
-                raise CatalogError(f"{spec}: {name}_{parameter.name} differs between main and {kind}; make them agree.")
-            found.setdefault(parameter.name, parameter)
+    wanted = [_entry(kind) for kind in kinds]
+    for entry in wanted:
+        if entry not in entries:
+            raise CatalogError(f"{spec} has no entry for {entry}; write one, else its options go unchecked.")
+    for entry in entries:
+        if entry not in wanted:
+            raise CatalogError(
+                f"{spec} has an entry for {entry}, which no playbook runs{near(entry, wanted)}; correct or remove it."
+            )
+    main, *others = ({one.name: one for one in _of_entry(file, row, name, spec, entry, entries)} for entry in wanted)
+    for entry, found in zip(wanted[1:], others, strict=True):
+        _agree(f"{spec}: {name}_", entry, main, found)
     for given in row.parameters:
-        if given not in found:
+        if given not in main:
             raise CatalogError(
                 f"{file}: the parameter {given} has a source but {spec} has no option {name}_{given} in main"
-                f"{near(given, found)}; add the option or remove the parameter."
+                f"{near(given, main)}; add the option or remove the parameter."
             )
-    return tuple(found.values())
+    return tuple(main.values())
 
 
-def _of_entry(file: Path, row: ActionRow, name: str, spec: Path, entry: str) -> Iterator[Parameter]:
-    for option, described in parse(spec, SpecRow).argument_specs[entry].options.items():
+def _agree(where: str, entry: str, main: Mapping[str, Parameter], found: Mapping[str, Parameter]) -> None:
+    """Raises CatalogError unless the entry point has the parameters of main: each is about the same thing."""
+    for short in found.keys() - main.keys():
+        raise CatalogError(
+            f"{where}{short} is an option of {entry} but not of main; every parameter of an action is one of main."
+        )
+    for short in main.keys() - found.keys():
+        raise CatalogError(
+            f"{where}{short} is an option of main but not of {entry}; add it there, else {entry} is not about the same "
+            "thing."
+        )
+    for short, one in found.items():
+        if (one.type, one.required) != (main[short].type, main[short].required):
+            raise CatalogError(f"{where}{short} differs between main and {entry}; make them agree.")
+
+
+def _of_entry(
+    file: Path, row: ActionRow, name: str, spec: Path, entry: str, entries: Mapping[str, EntryRow]
+) -> Iterator[Parameter]:
+    for option, described in entries[entry].options.items():
         where = f"{spec}: the option {option} of {entry}"
         if described.type is None:
             raise CatalogError(f"{where} has no type; add one, such as `type: str`.")
+        if not described.text():
+            raise CatalogError(f"{where} has no description; add one, for people and for the model.")
         if not option.startswith(f"{name}_"):
-            if option not in CONTEXT:
-                raise CatalogError(
-                    f"{where} would never be given a value; begin it with {name}_ if a decision fills it, or use one "
-                    f"of {', '.join(CONTEXT)}."
-                )
+            _of_context(where, option, name, described)
             continue
         short = option.removeprefix(f"{name}_")
         source = row.parameters.get(short)
@@ -159,54 +180,25 @@ def _of_entry(file: Path, row: ActionRow, name: str, spec: Path, entry: str) -> 
                 f"{where} has no source; add `{short}: unit` or `{short}: path` to parameters in {file}"
                 f"{near(short, row.parameters)}."
             )
-        if described.type not in TYPES[source]:
+        if described.type != TYPES[source]:
             raise CatalogError(
                 f"{where} has the type {described.type}, which no value of the source {source} fits; use "
-                f"{' or '.join(TYPES[source])}."
+                f"{TYPES[source]}."
             )
-        if not described.text():
-            raise CatalogError(f"{where} has no description; add one, for people and for the model.")
         yield Parameter(
             name=short, type=described.type, required=described.required, description=described.text(), source=source
         )
 
 
-def _patterns(file: Path, row: ActionRow, parameters: tuple[Parameter, ...]) -> tuple[Pattern, ...]:
-    vocabulary: dict[str, str] = {}
-    for name, part in row.vocabulary.items():
-        vocabulary[name] = _spelled_out(file, f"{name} of vocabulary", part, vocabulary)
-    return tuple(
-        _pattern(file, number, one, vocabulary, parameters) for number, one in enumerate(row.patterns, start=1)
-    )
-
-
-def _spelled_out(file: Path, where: str, text: str, vocabulary: Mapping[str, str]) -> str:
-    missing = [name for name in _PART.findall(text) if name not in vocabulary]
-    if missing:
-        raise CatalogError(f"{file}: {where} uses %{{{missing[0]}}}, which vocabulary doesn't define above it; add it.")
-    return _PART.sub(lambda match: f"(?:{vocabulary[match[1]]})", text)
-
-
-def _pattern(
-    file: Path, number: int, row: PatternRow, vocabulary: Mapping[str, str], parameters: tuple[Parameter, ...]
-) -> Pattern:
-    names = {parameter.name for parameter in parameters}
-    match = _spelled_out(file, f"match of pattern {number}", row.match, vocabulary)
-    unless = row.unless and _spelled_out(file, f"unless of pattern {number}", row.unless, vocabulary)
-    for key, text in (("match", match), ("unless", unless)):
-        if text is None:
-            continue
-        try:
-            groups = re.compile(text, re.IGNORECASE).groupindex
-        except re.error as error:
-            raise CatalogError(f"{file}: {key} of pattern {number} does not compile ({error}); correct it.") from error
-        stray = sorted(set(groups) - (names if key == "match" else set()))
-        if stray:
-            which = f"a parameter of the action ({', '.join(sorted(names)) or 'it has none'})"
-            what = f"no such is {which}" if key == "match" else "`unless` fills nothing"
-            raise CatalogError(f"{file}: {key} of pattern {number} captures {stray[0]}, and {what}; correct the group.")
-    stray = sorted(set(row.values) - names)
-    if stray:
-        raise CatalogError(f"{file}: values of pattern {number} names {stray[0]}, which is no parameter; correct it.")
-    values = {name: tuple(ones) for name, ones in row.values.items()}
-    return Pattern(match=match, unless=unless, values=values, severity=Severity[row.severity.upper()])
+def _of_context(where: str, option: str, name: str, described: OptionRow) -> None:
+    if option not in CONTEXT:
+        raise CatalogError(
+            f"{where} would never be given a value; begin it with {name}_ if a decision fills it, or use one of "
+            f"{', '.join(CONTEXT)}."
+        )
+    if (described.type, described.elements) != CONTEXT[option]:
+        of = f" of {CONTEXT[option][1]}" if CONTEXT[option][1] else ""
+        raise CatalogError(f"{where} has another type than what is given, which is a {CONTEXT[option][0]}{of}; use it.")
+    # Policy that is not given must stop a run, and never mean that there is none.
+    if not described.required:
+        raise CatalogError(f"{where} must say `required: true`, because every run is given it.")

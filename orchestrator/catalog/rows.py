@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -14,6 +14,7 @@ from orchestrator.domain.actions import ParameterSource, Risk
 from orchestrator.errors import CatalogError
 
 _Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+_Lines = Annotated[list[_Text], Field(min_length=1)]
 #: Seconds of a time limit: an hour is no healing any more.
 _Limit = Annotated[int, Field(ge=1, le=3600)]
 
@@ -26,6 +27,8 @@ class PatternRow(_Row):
     """One entry of `patterns`."""
 
     match: _Text
+    #: Lines that it must hold for.
+    examples: _Lines
     unless: _Text | None = None
     values: dict[str, list[_Text]] = {}
     severity: Literal["error", "warning"] = "error"
@@ -48,14 +51,15 @@ class ActionRow(_Row):
     #: Named parts of expressions; `%{name}` in a pattern, or in a later part, stands for one.
     vocabulary: dict[str, _Text] = {}
     patterns: list[PatternRow]
+    #: Lines that look alike, and that none of the patterns may hold for.
+    counter_examples: _Lines
 
 
-class OptionRow(BaseModel):
-    """One option of a role's argument spec. Ansible checks the rest of it."""
-
-    model_config = ConfigDict(frozen=True)
+class OptionRow(_Row):
+    """One option of a role's argument spec. A key that Ansible would not know it passes over without a word."""
 
     type: str | None = None
+    elements: str | None = None
     required: bool = False
     description: str | list[str] = ""
 
@@ -65,10 +69,11 @@ class OptionRow(BaseModel):
         return " ".join(" ".join(lines).split())
 
 
-class EntryRow(BaseModel):
+class EntryRow(_Row):
     """One entry point of a role."""
 
-    options: dict[str, OptionRow] = {}
+    short_description: _Text
+    options: dict[str, OptionRow]
 
 
 class SpecRow(_Row):
@@ -80,7 +85,7 @@ class SpecRow(_Row):
 _R = TypeVar("_R", bound=BaseModel)
 
 
-class _Strict(yaml.SafeLoader):
+class _Strict(yaml.CSafeLoader):
     """YAML in which no key comes twice: the second would silently win."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
@@ -98,7 +103,7 @@ class _Strict(yaml.SafeLoader):
 def read(file: Path) -> Any:
     """The YAML of a file. Raises CatalogError."""
     try:
-        # A subclass of SafeLoader: it makes plain values alone.
+        # A subclass of CSafeLoader: it makes plain values alone.
         return yaml.load(file.read_text(encoding="utf-8"), _Strict)  # noqa: S506
     except FileNotFoundError:
         raise CatalogError(f"{file} is missing; write it, or remove its folder from the whitelist.") from None
@@ -134,9 +139,18 @@ def _sentence(error: ValidationError, model: type[BaseModel]) -> str:
     fault = next((one for one in faults if one["type"] == "extra_forbidden"), faults[0])
     key = ".".join(str(part + 1) if isinstance(part, int) else part for part in fault["loc"])
     if fault["type"] == "extra_forbidden":
-        known = PatternRow.model_fields if key.startswith("patterns.") else model.model_fields
+        known = _known(fault["loc"], model)
         last = str(fault["loc"][-1])
         return f"the key {key} is unknown{near(last, known)}; known are {', '.join(known)}."
     if fault["type"] == "missing":
         return f"the key {key} is missing; add it."
     return f"{key} is {fault['input']!r}: {fault['msg'][0].lower()}{fault['msg'][1:]}; correct it."
+
+
+def _known(place: Sequence[int | str], model: type[BaseModel]) -> Iterable[str]:
+    """The keys that may stand at a place of the file."""
+    if "options" in place:
+        return OptionRow.model_fields
+    if place[0] == "argument_specs" and len(place) > 1:
+        return EntryRow.model_fields
+    return PatternRow.model_fields if place[0] == "patterns" else model.model_fields

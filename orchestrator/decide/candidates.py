@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Sequence
-from functools import lru_cache
 
-from orchestrator.domain.actions import Action, Candidate, Parameter, ParameterSource
+from orchestrator.domain.actions import Action, Candidate, Parameter, ParameterSource, compiled
 from orchestrator.domain.records import LogRecord
 from orchestrator.domain.speech import named_paths, own_words, said_path
 
@@ -112,19 +111,8 @@ def captures(action: Action, name: str, words: str) -> Iterator[str]:
     for pattern in action.patterns:
         known = pattern.values.get(name, ())
         names_it = f"(?P<{name}>" in pattern.match
-        if not (known or names_it) or not holds(pattern.match, pattern.unless, words):
+        if not (known or names_it) or not pattern.holds(words):
             continue
         match = compiled(pattern.match).search(words)
         value = match.group(name) if match and names_it else None
         yield from (value,) if value else known
-
-
-def holds(match: str, unless: str | None, words: str) -> bool:
-    """Whether a pattern of the catalogue holds for these words."""
-    return compiled(match).search(words) is not None and not (unless and compiled(unless).search(words))
-
-
-@lru_cache(maxsize=1024)
-def compiled(pattern: str) -> re.Pattern[str]:
-    """A pattern of the catalogue, as `Pattern` promises: ignoring case."""
-    return re.compile(pattern, re.IGNORECASE)

@@ -13,9 +13,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
-from orchestrator.decide.candidates import as_unit, compiled, holds, is_service, short_unit
+from orchestrator.decide.candidates import as_unit, is_service, short_unit
 from orchestrator.decide.rules import Knowledge, Rule, Says, knowledge
-from orchestrator.domain.actions import ESCALATE, NONE, Action, Candidate, Decision, ParameterSource, Pattern
+from orchestrator.domain.actions import (
+    ESCALATE,
+    NONE,
+    Action,
+    Candidate,
+    Decision,
+    ParameterSource,
+    Pattern,
+    compiled,
+)
 from orchestrator.domain.levels import informs, stated
 from orchestrator.domain.records import LogRecord, Severity
 from orchestrator.domain.speech import LOOKED_AT, body, is_request, own_words, said_path
@@ -149,7 +158,7 @@ def _fitting(record: LogRecord, case: Case, words: str, weight: _Weight, known: 
     found: dict[str, _Opinion] = {}
     for action in case.actions:
         for pattern in action.patterns:
-            if action.id not in found and holds(pattern.match, pattern.unless, words):
+            if action.id not in found and pattern.holds(words):
                 found[action.id] = _pick(action, pattern, candidates.get(action.id), record, case, words, weight, known)
     if len(found) > 1:
         return _escalate(weight, f"Both {' and '.join(sorted(found))} could fit; a person should decide.")

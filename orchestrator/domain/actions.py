@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from pathlib import Path
 
 from orchestrator.domain.records import Severity
@@ -58,6 +60,19 @@ class Pattern:
     values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     #: The mildest severity at which this pattern makes an incident (WARNING widens detection).
     severity: Severity = Severity.ERROR
+    #: Lines that it holds for; the catalogue tried them.
+    examples: tuple[str, ...] = ()
+
+    def holds(self, words: str) -> bool:
+        """Whether the pattern speaks of these own words of a program."""
+        found = compiled(self.match).search(words) is not None
+        return found and not (self.unless and compiled(self.unless).search(words))
+
+
+@lru_cache(maxsize=1024)
+def compiled(expression: str) -> re.Pattern[str]:
+    """An expression of a pattern, as `Pattern` promises: ignoring case."""
+    return re.compile(expression, re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,6 +96,8 @@ class Action:
     hold_seconds: float
     parameters: tuple[Parameter, ...] = ()
     patterns: tuple[Pattern, ...] = ()
+    #: Lines that look alike, and that none of the patterns holds for.
+    counter_examples: tuple[str, ...] = ()
     folder: Path = field(default_factory=Path)
     role: Path = field(default_factory=Path)
 

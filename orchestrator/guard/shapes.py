@@ -10,8 +10,9 @@ from orchestrator.domain.actions import ParameterSource
 from orchestrator.guard.question import Question
 
 #: systemd.unit(5): letters, digits, ":-_.\" and "@"; 255 characters. The backslash only as its \xHH escape,
-#: and no leading "-", which a command would read as an option. Globs such as "*" are outside of the alphabet.
-_UNIT = re.compile(r"(?!-)(?:[A-Za-z0-9:_.@-]|\\x[0-9a-f]{2}){1,255}", re.ASCII)
+#: and first a letter, digit or "_": a "-" would be read as an option, a "." as a folder. Globs such as "*" are outside
+#: of the alphabet.
+_UNIT = re.compile(r"(?=[A-Za-z0-9_])(?:[A-Za-z0-9:_.@-]|\\x[0-9a-f]{2}){1,255}", re.ASCII)
 #: What needs no quoting anywhere: no blank, quote, glob, brace (Jinja), "$", ";", "&", "|", "<", ">", control
 #: character or anything outside ASCII. A file of another name is left to a person.
 _PATH = re.compile(r"/[A-Za-z0-9._+@:,=%~/-]+", re.ASCII)

@@ -15,6 +15,7 @@ from orchestrator import catalog
 from orchestrator.act.outcome import REFUSED, SICK
 from orchestrator.domain.actions import Action
 from orchestrator.guard import protected
+from tests.support import role_tables
 
 ROOT = Path(__file__).resolve().parents[2]
 ACTIONS = catalog.load(ROOT / "playbooks", ROOT / "roles").actions
@@ -31,8 +32,6 @@ KEYWORDS = {
         "check_mode",
         "no_log",
         "loop",
-        "block",
-        "rescue",
         "environment",
     )
 }
@@ -41,12 +40,20 @@ each_action = pytest.mark.parametrize("action", ACTIONS.values(), ids=list(ACTIO
 
 
 def tasks(role: Path, entry: str) -> Iterator[dict[str, Any]]:
-    """The tasks of a role's file and of the files that it imports."""
-    for task in yaml.safe_load((role / "tasks" / f"{entry}.yml").read_text(encoding="utf-8")):
+    """The tasks of a role's file, in blocks too, and of the files that it imports."""
+    for task in flat(yaml.safe_load((role / "tasks" / f"{entry}.yml").read_text(encoding="utf-8"))):
         yield task
         imported = task.get("ansible.builtin.import_tasks")
         if imported:
             yield from tasks(role, imported.removesuffix(".yml"))
+
+
+def flat(found: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    for task in found:
+        if "block" in task:
+            yield from flat([*task["block"], *task.get("rescue", ()), *task.get("always", ())])
+        else:
+            yield task
 
 
 def modules(task: dict[str, Any]) -> set[str]:
@@ -144,16 +151,15 @@ def test_act_refuses_before_it_changes_anything(action: Action) -> None:
 
 
 @each_action
-def test_commands_carry_their_own_limit(action: Action) -> None:
-    """Ansible's task timeout leaves the command alive on the host."""
-    variables = yaml.safe_load((action.role / "vars" / "main.yml").read_text(encoding="utf-8"))
+def test_what_a_shell_is_handed_is_fixed(action: Action) -> None:
+    """A unit's name or a host's word is an argument of a script, and never a part of it."""
     for entry in entries(action):
         for task in tasks(action.role, entry):
-            if "ansible.builtin.command" in task:
-                argv = task["ansible.builtin.command"]["argv"]
-                program = argv if isinstance(argv, list) else variables[f"{action.id}_program"]
-                assert program[0] == "timeout"
-                assert int(program[1]) < action.task_timeout
+            argv = (task.get("ansible.builtin.command") or {}).get("argv", [])
+            script = argv[argv.index("-c") + 1] if "-c" in argv and isinstance(argv, list) else ""
+            assert "{{" not in script or re.fullmatch(
+                r"\{\{ lookup\('ansible\.builtin\.file', '\w+\.sh'\) \}\}", script
+            )
 
 
 @each_action
@@ -161,8 +167,18 @@ def test_folder_and_role_hold_plain_files_alone(action: Action) -> None:
     """The digest covers every file: what a tool leaves there would change what was approved."""
     for path in [*action.folder.rglob("*"), *action.role.rglob("*")]:
         assert not path.is_symlink(), path
-        assert path.is_dir() or path.suffix in {".yml", ".py", ".sh"}, path
+        assert path.is_dir() or path.suffix in {".yml", ".py", ".sh", ".md"}, path
         assert path.name != "__pycache__", path
+
+
+@each_action
+def test_readme_says_what_a_failure_leaves_and_has_the_tables_of_the_spec(action: Action) -> None:
+    said = (action.role / "README.md").read_text(encoding="utf-8")
+
+    assert said.startswith(f"# {action.id}\n\n")
+    assert "\n\nIf it fails: " in said
+    assert f"(../../docs/actions.md#{action.id})" in said
+    assert role_tables.written(action.role) == said, "run scripts/role-tables"
 
 
 @each_action

@@ -29,10 +29,19 @@ ROW = {
     "settle_seconds": 2,
     "hold_seconds": 30.5,
     "parameters": {"service": "unit"},
-    "patterns": [{"match": "(?P<service>\\S+) broke", "unless": "on purpose", "severity": "warning"}],
+    "patterns": [
+        {
+            "match": "(?P<service>\\S+) broke",
+            "unless": "on purpose",
+            "severity": "warning",
+            "examples": ["mender broke"],
+        }
+    ],
+    "counter_examples": ["mender broke on purpose"],
 }
 OPTION = {"type": "str", "required": True, "description": ["Which", "thing."]}
 CONTEXT = {"healing_run_id": {"type": "str", "required": True, "description": "The run."}}
+TASK = {"name": "Mend it", "ansible.builtin.command": {"argv": ["timeout", "25", "mend"]}}
 
 
 @pytest.fixture
@@ -44,8 +53,11 @@ def root(tmp_path: Path) -> Path:
     write(folder / "action.yml", ROW)
     for kind, entry in (("act", "main"), ("verify", "verify"), ("rollback", "rollback")):
         write(folder / f"{kind}.yml", [play(entry)])
-        write(role / "tasks" / f"{entry}.yml", [])
-    entries = {entry: {"options": {"mend_service": OPTION, **CONTEXT}} for entry in ("main", "verify", "rollback")}
+        write(role / "tasks" / f"{entry}.yml", [TASK])
+    entries = {
+        entry: {"short_description": "Mend", "options": {"mend_service": OPTION, **CONTEXT}}
+        for entry in ("main", "verify", "rollback")
+    }
     write(role / "meta" / "argument_specs.yml", {"argument_specs": entries})
     return tmp_path
 
@@ -90,8 +102,14 @@ def test_complete_action_is_read_in_full(root: Path) -> None:
         Parameter(name="service", type="str", required=True, description="Which thing.", source=ParameterSource.UNIT),
     )
     assert action.patterns == (
-        Pattern(match="(?P<service>\\S+) broke", unless="on purpose", severity=Severity.WARNING),
+        Pattern(
+            match="(?P<service>\\S+) broke",
+            unless="on purpose",
+            severity=Severity.WARNING,
+            examples=("mender broke",),
+        ),
     )
+    assert action.counter_examples == ("mender broke on purpose",)
     assert action.playbook("check") == root / "playbooks" / "mend" / "verify.yml"
     assert action.role == root / "roles" / "mend"
 
@@ -102,8 +120,8 @@ def test_patterns_are_spelled_out_from_the_vocabulary(root: Path) -> None:
         lambda row: row.update(
             vocabulary={"end": "broke|died", "thing": "(?P<service>\\S+) %{end}"},
             patterns=[
-                {"match": "^%{thing}$", "unless": "%{end} on purpose"},
-                {"match": "^x", "values": {"service": ["y"]}},
+                {"match": "^%{thing}$", "unless": "%{end} on purpose", "examples": ["mender died"]},
+                {"match": "^x", "values": {"service": ["y"]}, "examples": ["x"]},
             ],
         ),
     )(root)
@@ -124,6 +142,20 @@ def test_unknown_action_is_none_and_the_whitelist_cannot_be_written(root: Path) 
         found.actions = {}  # type: ignore[misc]
 
 
+def test_a_parameter_may_be_optional_where_every_entry_point_says_so(root: Path) -> None:
+    option(required=False)(root)
+
+    assert [one.required for one in load(root).actions["mend"].parameters] == [False]
+
+
+@pytest.mark.parametrize("argv", ["{{ mend_program + ['x'] }}", "{{ ['timeout', '29'] + words | split }}"])
+def test_a_command_may_have_its_limit_in_an_expression(argv: str, root: Path) -> None:
+    task({"name": "X", "ansible.builtin.command": {"argv": argv}})(root)
+    text("roles/mend/vars/main.yml", "mend_program: [timeout, '29', python3]")(root)
+
+    assert list(load(root).actions) == ["mend"]
+
+
 def change(file: str, edit: Callable[[Any], object]) -> Break:
     """Edit a YAML file of the catalogue."""
 
@@ -142,6 +174,7 @@ def remove(file: str) -> Break:
 
 def text(file: str, content: str) -> Break:
     def broken(root: Path) -> None:
+        (root / file).parent.mkdir(exist_ok=True)
         (root / file).write_text(content, encoding="utf-8")
 
     return broken
@@ -156,7 +189,7 @@ def drop(key: str) -> Break:
 
 
 def pattern(**values: Any) -> Break:
-    return row(patterns=[{"match": "broke", **values}])
+    return row(patterns=[{"match": "broke", "examples": ["it broke"], **values}])
 
 
 def act(**values: Any) -> Break:
@@ -174,6 +207,15 @@ def options(entry: str, edit: Callable[[Any], object]) -> Break:
     return change(
         "roles/mend/meta/argument_specs.yml", lambda content: edit(content["argument_specs"][entry]["options"])
     )
+
+
+def entries(edit: Callable[[Any], object]) -> Break:
+    return change("roles/mend/meta/argument_specs.yml", lambda content: edit(content["argument_specs"]))
+
+
+def task(*tasks: object) -> Break:
+    """The role's main holds these tasks alone."""
+    return lambda root: write(root / "roles" / "mend" / "tasks" / "main.yml", tasks)
 
 
 def option(**values: Any) -> Break:
@@ -237,6 +279,10 @@ BROKEN: dict[str, tuple[Break, str]] = {
     ),
     "no type": (option(type=None), "the option mend_service of main has no type; add one"),
     "wrong type": (option(type="dict"), "has the type dict, which no value of the source unit fits; use str"),
+    "path as text": (
+        row(parameters={"service": "path"}, patterns=[]),
+        "has the type str, which no value of the source path fits; use path",
+    ),
     "no description": (option(description=""), "mend_service of main has no description"),
     "no source": (row(parameters={}), r"mend_service of main has no source; add `service: unit`.*action\.yml\."),
     "misspelt source": (row(parameters={"servise": "unit"}), r"has no source.*\(did you mean servise\?\)"),
@@ -319,6 +365,110 @@ BROKEN: dict[str, tuple[Break, str]] = {
     ),
     "act's extension": (role(tasks_from="main.yaml"), "`tasks_from: main.yaml` has an extension"),
     "wrong entry": (role("verify", tasks_from="main"), r"verify\.yml: the play must hold .*`tasks_from: verify`"),
+    "no example": (pattern(examples=[]), r"patterns\.1\.examples is \[\]: list should have at least 1 item"),
+    "examples missing": (row(patterns=[{"match": "broke"}]), r"the key patterns\.1\.examples is missing; add it"),
+    "example of something else": (
+        pattern(examples=["it broke", "it works"]),
+        "pattern 1 does not hold for its example 'it works'; correct one of them",
+    ),
+    "example that is excluded": (
+        pattern(unless="on purpose", examples=["it broke on purpose"]),
+        "pattern 1 does not hold for its example 'it broke on purpose'",
+    ),
+    "example in a stranger's words": (
+        pattern(examples=['GET /it-broke HTTP/1.1" 200']),
+        "pattern 1 does not hold for its example 'GET ",
+    ),
+    "no counter-example": (row(counter_examples=[]), r"counter_examples is \[\]: list should have at least 1 item"),
+    "counter-examples missing": (drop("counter_examples"), "the key counter_examples is missing; add it"),
+    "counter-example that holds": (
+        row(counter_examples=["all is well", "door broke"]),
+        "pattern 1 holds for the counter-example 'door broke'; correct one of them",
+    ),
+    "idle rollback tasks": (
+        both(row(reversible=False), remove("playbooks/mend/rollback.yml")),
+        r"tasks/rollback\.yml that would never run; say `reversible: true`",
+    ),
+    "idle entry": (
+        entries(lambda found: found.update(verfy=found["verify"])),
+        r"has an entry for verfy, which no playbook runs \(did you mean verify\?\)",
+    ),
+    "only in main": (
+        options("verify", lambda found: found.pop("mend_service")),
+        "mend_service is an option of main but not of verify; add it there",
+    ),
+    "not in rollback": (
+        options("rollback", lambda found: found.pop("mend_service")),
+        "mend_service is an option of main but not of rollback",
+    ),
+    "type differs": (
+        options("verify", lambda found: found["mend_service"].update(type="path")),
+        "mend_service of verify has the type path, which no value of the source unit fits",
+    ),
+    "no short description": (
+        entries(lambda found: found["main"].pop("short_description")),
+        r"the key argument_specs\.main\.short_description is missing",
+    ),
+    "no options": (entries(lambda found: found["main"].pop("options")), r"argument_specs\.main\.options is missing"),
+    "misspelt options": (
+        entries(lambda found: found["main"].update(optionss={})),
+        r"argument_specs\.main\.optionss is unknown \(did you mean options\?\)",
+    ),
+    "misspelt required": (
+        options("main", lambda found: found["mend_service"].update(requierd=True)),
+        r"options\.mend_service\.requierd is unknown \(did you mean required\?\)",
+    ),
+    "context of another type": (
+        options("main", lambda found: found["healing_run_id"].update(type="int")),
+        "the option healing_run_id of main has another type than what is given, which is a str; use it",
+    ),
+    "context of other elements": (
+        options("main", lambda found: found.update(healing_permits={**OPTION, "type": "list", "elements": "int"})),
+        "the option healing_permits of main has another type than what is given, which is a list of str",
+    ),
+    "policy that may be missing": (
+        options("main", lambda found: found["healing_run_id"].update(required=False)),
+        "healing_run_id of main must say `required: true`",
+    ),
+    "no tasks": (task(), r"tasks/main\.yml holds no list of tasks; write them"),
+    "shell": (task({"name": "X", "ansible.builtin.shell": "x"}), "the task 'X' hands a line to a shell; use a module"),
+    "script": (task({"name": "X", "script": "x.sh"}), "the task 'X' hands a line to a shell"),
+    "command without a limit": (
+        task({"name": "X", "ansible.builtin.command": {"argv": ["mend"]}}),
+        "the task 'X' runs a command without a limit of its own; begin its argv with timeout",
+    ),
+    "free form": (task({"name": "X", "command": "timeout 5 mend"}), "the task 'X' runs a command without a limit"),
+    "limit that is no number": (
+        task({"name": "X", "ansible.builtin.command": {"argv": ["timeout", "0", "mend"]}}),
+        "the task 'X' runs a command without a limit",
+    ),
+    "limit too long": (
+        task({"name": "X", "ansible.builtin.command": {"argv": ["timeout", "30", "mend"]}}),
+        r"the task 'X' limits its command to 30 s; stay below task_timeout_seconds \(30\)",
+    ),
+    "limit of nobody": (
+        task({"name": "X", "ansible.builtin.command": {"argv": "{{ mend_program + ['x'] }}"}}),
+        "the task 'X' runs a command without a limit",
+    ),
+    "in a block": (
+        task({"name": "X", "block": [TASK], "rescue": [{"name": "Y", "ansible.builtin.command": {"argv": ["x"]}}]}),
+        "the task 'Y' runs a command without a limit",
+    ),
+    "imported": (
+        both(task({"name": "X", "ansible.builtin.import_tasks": "more.yml"}), text("roles/mend/tasks/more.yml", "[]")),
+        r"tasks/more\.yml holds no list of tasks",
+    ),
+    "import missing": (
+        task({"name": "X", "ansible.builtin.import_tasks": {"file": "more.yml"}}),
+        r"the task 'X' imports more\.yml, which is missing",
+    ),
+    "file missing": (
+        text(
+            "roles/mend/tasks/main.yml",
+            "- {name: X, ansible.builtin.debug: {msg: \"{{ lookup('ansible.builtin.file', 'x.py') }}\"}}",
+        ),
+        r"tasks/main\.yml reads files/x\.py of its role, which is missing",
+    ),
 }
 
 

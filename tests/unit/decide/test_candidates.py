@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.decide.candidates import VALUES_MAX, as_unit, candidates, holds, is_service, short_unit
+from orchestrator.decide.candidates import VALUES_MAX, as_unit, candidates, is_service, short_unit
 from orchestrator.domain.actions import Action, Parameter, ParameterSource, Pattern, Risk
 from orchestrator.domain.speech import plain_path
 from tests.support.decide_case import record
@@ -215,9 +215,9 @@ def test_a_short_name_has_no_service_behind_it(name: str, short: str) -> None:
 
 
 def test_a_pattern_ignores_case_and_holds_only_without_its_exception() -> None:
-    assert holds("a+b", None, "xxAABxx")
-    assert not holds("a+b", "c", "aab C")
-    assert not holds("a+b", None, "b")
+    assert Pattern(match="a+b").holds("xxAABxx")
+    assert not Pattern(match="a+b", unless="c").holds("aab C")
+    assert not Pattern(match="a+b").holds("b")
 
 
 PIECES = st.sampled_from(["denied: ", "/opt/a", "/..", "a.service", "is x running?", " ", "'", "\n", "\\", "%"])
