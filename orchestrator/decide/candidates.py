@@ -42,7 +42,8 @@ def candidates(
     """Each action that the evidence has values for, in the order of `actions`.
 
     `unit` is the incident's. `units_on_host`: units known to exist there, with or without suffix; None: not
-    known, so names come from the lines alone. An action with a required parameter of no value is left out.
+    known, so names come from the lines alone. An action with a required parameter of no value is left out; one with
+    values for an optional parameter is there twice, last with all of them.
     """
     said = tuple(dict.fromkeys(own_words(record.message) for record in records))
     existing = None if units_on_host is None else {short_unit(name) for name in units_on_host}
@@ -53,7 +54,12 @@ def candidates(
             offered = tuple(_offered(action, parameter, unit, said, existing))[:VALUES_MAX]
             if offered:
                 values[parameter.name] = offered
-        if all(parameter.name in values for parameter in action.parameters if parameter.required):
+        required = {parameter.name for parameter in action.parameters if parameter.required}
+        if required <= values.keys():
+            if required < values.keys():
+                # Without what is optional the action means something else.
+                plain = {name: offered for name, offered in values.items() if name in required}
+                found.append(Candidate(action=action.id, values=plain))
             found.append(Candidate(action=action.id, values=values))
     return tuple(found)
 

@@ -63,6 +63,7 @@ def test_actions_lists_the_whitelist_and_nothing_else(healer: Healer) -> None:
         "free_disk_space",
         "clear_cache",
         "kill_zombie_process",
+        "rotate_logs",
         "reload_config",
         "restart_network",
     }

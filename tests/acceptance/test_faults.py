@@ -64,6 +64,7 @@ CASES = [
     healed("disk-full-rotated", "web2", "free_disk_space"),
     refused("disk-full-live", "web2", "free_disk_space"),
     healed("lists-torn", "web2", "clear_cache"),
+    healed("log-overgrown", "web2", "rotate_logs"),
     Case(
         "start-limit-lasting",
         "web2",
@@ -73,6 +74,7 @@ CASES = [
     ),
     healed("cron-noexec", "web3", "fix_permissions"),
     healed("unit-noexec", "web3", "fix_permissions"),
+    healed("rotation-failed", "web3", "rotate_logs"),
     healed("start-limit", "web3", "restart_service"),
     healed("unit-file-changed", "web3", "reload_config"),
     healed("update-failed", "web3", "clear_cache"),

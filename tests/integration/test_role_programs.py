@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import gzip
 import math
 import mmap
 import multiprocessing
 import os
+import re
 import resource
 import runpy
 import shutil
@@ -31,6 +33,8 @@ disk: Any = type("Disk", (), runpy.run_path(str(ROOT / "roles/free_disk_space/fi
 zombies: Any = type("Zombies", (), runpy.run_path(str(ROOT / "roles/kill_zombie_process/files/zombies.py")))
 services: Any = type("Services", (), runpy.run_path(str(ROOT / "roles/restart_service/files/service.py")))
 modes: Any = type("Modes", (), runpy.run_path(str(ROOT / "roles/fix_permissions/files/file_mode.py")))
+
+rotate: Any = type("Rotate", (), runpy.run_path(str(ROOT / "roles/rotate_logs/files/log_rotation.py")))
 
 
 def put(path: Path, *, days: float, size: int = 4096) -> Path:
@@ -847,3 +851,181 @@ def test_what_a_restart_left_behind_is_of_its_own_healing_alone(tmp_path: Path) 
     assert stat.S_IMODE(record.parent.stat().st_mode) == 0o700
     record.write_text("{")
     assert services.kept(str(record), "inc-1") == {}
+
+
+# rotate_logs -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [
+        *((f"/var/log/{name}", "") for name in ("a.log", "syslog", "nginx/access.log", "catalina.out", "php-fpm.err")),
+        ("/var/log/private/a.log", "lies where another program keeps its files in order"),
+        ("/var/log/audit/audit.log", "lies where another program keeps its files in order"),
+        *((f"/var/log/{name}", "is a security record") for name in ("auth.log", "wtmp", "btmp", "lastlog", "sudo.log")),
+        *(
+            (f"/var/log/{name}", "was rotated or compressed before")
+            for name in ("a.log.1", "a.log.gz", "a.log-20240131")
+        ),
+        ("/opt/a.log", "does not lie below /var/log"),
+        ("/var/log", "is under none of the safe directories (/var/log, /opt)"),
+        ("/var/logs/a.log", "is under none of the safe directories (/var/log, /opt)"),
+    ],
+)
+def test_log_is_judged_by_where_it_lies(path: str, why: str) -> None:
+    assert rotate.of_path(path, ["/var/log", "/opt"]) == why
+
+
+def test_writer_that_does_not_append_is_told_from_one_that_does(tmp_path: Path) -> None:
+    log = put(tmp_path / "a.log", days=0)
+
+    with log.open("rb"):
+        assert rotate.writers(log.stat()) == []
+        with log.open("ab"):
+            assert [one.appends for one in rotate.writers(log.stat())] == [True]
+            with log.open("r+b"):
+                assert [one.appends for one in rotate.writers(log.stat())] == [False]
+
+
+CONFIGURATION = """\
+weekly
+# /var/log/no.log {
+include {folder}
+rotate 4
+
+"/var/log/a b.log" /var/log/app/*.log
+/var/log/c.log {
+  daily
+  postrotate
+    if true; then { echo "}"; }; fi
+}
+  endscript
+}
+compress
+/var/log/d.log {
+}
+"""
+
+
+def test_block_of_one_log_has_the_options_before_it_and_its_scripts(tmp_path: Path) -> None:
+    folder = tmp_path / "conf.d"
+    folder.mkdir()
+    (folder / "one").write_text("missingok\n/var/log/one.log {\n}\n")
+    (folder / "one.dpkg-old").write_text("/var/log/old.log {\n}\n")
+    main = tmp_path / "main.conf"
+    main.write_text(CONFIGURATION.replace("{folder}", str(folder)))
+
+    one, several, last = rotate.stanzas(str(main), {"one"}, [])
+
+    assert (one.patterns, one.before) == (["/var/log/one.log"], ["weekly", "missingok"])
+    assert several.patterns == ["/var/log/a b.log", "/var/log/app/*.log", "/var/log/c.log"]
+    assert several.alone("/var/log/app/x.log").splitlines() == [
+        *("weekly", "missingok", "rotate 4", '"/var/log/app/x.log" {', "  daily", "  postrotate"),
+        *('    if true; then { echo "}"; }; fi', "}", "  endscript", "}"),
+    ]
+    assert several.says("postrotate")
+    assert not several.says("copytruncate")
+    assert last.before == ["weekly", "missingok", "rotate 4", "compress"]
+
+
+@pytest.mark.parametrize("text", ["/var/log/a.log { daily }\n", "/var/log/a.log {\n", "/var/log/a.log\n"])
+def test_configuration_in_another_form_is_not_guessed_at(text: str, tmp_path: Path) -> None:
+    main = tmp_path / "main.conf"
+    main.write_text(text)
+
+    with pytest.raises(rotate.Unclear, match="in a form that is not understood here"):
+        list(rotate.stanzas(str(main), set(), []))
+
+
+def test_pattern_names_what_lies_in_its_own_folder_alone() -> None:
+    assert rotate.matches("/var/log/app/a.log", "/var/log/*/a.lo[fg]")
+    assert not rotate.matches("/var/log/app/a.log", "/var/log/*")
+    assert not rotate.matches("/var/log/app/deep/a.log", "/var/log/*/a.log")
+
+
+@pytest.fixture
+def overgrown(tmp_path: Path) -> Path:
+    log = tmp_path / "a.log"
+    log.write_bytes(b"".join(b"%07d some words\n" % number for number in range(200_000)))
+    log.chmod(0o640)
+    return log
+
+
+def cut(log: Path) -> tuple[list[str], str]:
+    with rotate.reached(str(log)) as file:
+        done: tuple[list[str], str] = rotate.cut(file)
+    return done
+
+
+#: Stands for the file system, of which not each can do it: cuts, but for one that appends at the same instant.
+def collapse(handle: int, length: int) -> tuple[int, str]:
+    path = Path(f"/proc/self/fd/{handle}")
+    rest = path.read_bytes()[length:]
+    path.write_bytes(rest)
+    return 0, ""
+
+
+def test_each_line_is_whole_in_the_log_or_its_copy(overgrown: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(rotate.cut.__globals__, "collapse", collapse)
+    before = overgrown.read_bytes()
+
+    assert cut(overgrown)[1] == ""
+
+    (copy,) = overgrown.parent.glob("a.log-*.gz")
+    kept, rest = gzip.decompress(copy.read_bytes()), overgrown.read_bytes()
+    assert len(rest) == len(before) % os.statvfs(overgrown).f_bsize
+    assert before.startswith(kept)
+    assert kept.endswith(b"\n")
+    assert before.endswith(rest)
+    assert kept + rest.split(b"\n", 1)[1] == before
+    assert stat.S_IMODE(copy.stat().st_mode) == 0o640
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "why"),
+    [
+        ("ROOM_SHARE", 0.0, "there is no room for a copy of {log}"),
+        ("COPY", -1.0, "{log} could not be copied within -1 s"),
+        ("unpacked", lambda _: (0, 0), "the copy of {log} could not be read back"),
+        ("against_cut", lambda _: "somebody came in", "somebody came in"),
+        (
+            "collapse",
+            lambda *_: (1, "fallocate: fallocate failed: Operation not supported"),
+            "the file system of {log} can't cut off the beginning of a file (Operation not supported)",
+        ),
+    ],
+)
+def test_copy_is_removed_where_nothing_was_cut_off(
+    name: str, value: Any, why: str, overgrown: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(rotate.cut.__globals__, name, value)
+    before = overgrown.read_bytes()
+
+    with pytest.raises(rotate.Unfit, match=re.escape(why.format(log=overgrown))):
+        cut(overgrown)
+
+    assert os.listdir(overgrown.parent) == ["a.log"]
+    assert overgrown.read_bytes() == before
+
+
+def test_copy_stays_where_it_is_not_known_whether_the_log_was_cut(
+    overgrown: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(rotate.cut.__globals__, "collapse", lambda *_: (124, "fallocate did not end within 20 s"))
+
+    did, failed = cut(overgrown)
+
+    assert did == []
+    assert failed.startswith("fallocate did not end within 20 s; the copy a.log-")
+    assert len(os.listdir(overgrown.parent)) == 2
+
+
+def test_log_that_became_smaller_meanwhile_is_left_alone(overgrown: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def shrink(*_: Any) -> bool:
+        os.truncate(overgrown, 100)
+        return True
+
+    monkeypatch.setitem(rotate.cut.__globals__, "against_cut", lambda _: shrink() and "")
+
+    with pytest.raises(rotate.Unfit, match="is not any more what was copied"):
+        cut(overgrown)

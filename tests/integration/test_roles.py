@@ -512,10 +512,11 @@ def test_what_is_no_name_of_a_unit_is_refused(role: str, stage: Stage) -> None:
     assert all(one.isprintable() and len(one) < 400 for one in said)
 
 
-def test_what_is_no_path_is_refused(stage: Stage) -> None:
+@pytest.mark.parametrize("role", ["fix_permissions", "rotate_logs"])
+def test_what_is_no_path_is_refused(role: str, stage: Stage) -> None:
     stage.shell("install -m 0644 /bin/true '/opt/my job'; install -m 0644 /bin/true '/opt/job;reboot'")
 
-    said = stage.refusals("fix_permissions/act", [{"fix_permissions_path": path} for path in NO_PATHS])
+    said = stage.refusals(f"{role}/act", [{f"{role}_path": path} for path in NO_PATHS])
 
     assert_begin(said, ["refused: "] * len(NO_PATHS))
     assert [one for one in said if "no absolute path in its plain form" not in one] == []
@@ -633,3 +634,131 @@ def test_resolver_that_nobody_may_touch_is_refused(stage: Stage) -> None:
     assert stage.run("restart_network/verify", changed=False) == stopped
     stage.shell("rm /etc/systemd/resolved.conf.d/lab.conf; systemctl start systemd-resolved")
     assert stage.run("restart_network/act", changed=False).startswith("refused: systemd-resolved knows no name server")
+
+
+# rotate_logs -------------------------------------------------------------------------------------
+
+LOGS = "/var/log/refusals"
+#: How a log comes to be, and what is said of it; `grow` makes it too large.
+NOT_TO_BE_ROTATED = [
+    ("/opt/app.log", "grow {path}", "{path} does not lie below /var/log"),
+    ("/srv/app.log", "grow {path}", "{path} is under none of the safe directories"),
+    (
+        f"{LOGS}/link.log",
+        "grow /etc/app.log; ln -s /etc/app.log {path}",
+        "{path} (which is /etc/app.log) is under none",
+    ),
+    (f"{LOGS}/auth.log", "grow {path}", "{path} is a security record"),
+    (f"{LOGS}/app.log.1", "grow {path}", "{path} was rotated or compressed before"),
+    (f"{LOGS}/journal/x.log", "grow {path}", "{path} lies where another program keeps its files in order"),
+    (f"{LOGS}/orders.db", "grow {path}", "{path} is not called as a log is"),
+    (f"{LOGS}/binary.log", "truncate -s 101M {path}", "{path} is no text"),
+    (f"{LOGS}/huge.log", "grow {path}; truncate -s 5G {path}", "{path} has 5120 MiB, and more than 4096 take too long"),
+    (f"{LOGS}/twice.log", "grow {path}; ln {path} {path}.also", "{path} has 2 names (hard links)"),
+    (
+        f"{LOGS}/theirs/a.log",
+        "grow {path}; chown healer {folder}",
+        "{path} lies below {folder}, which belongs to healer",
+    ),
+    (f"{LOGS}/open/a.log", "grow {path}; chmod 0777 {folder}", "{path} lies below {folder}, where everybody may write"),
+    (
+        f"{LOGS}/rude.log",
+        "grow {path}; systemd-run --collect --unit=rude sh -c 'exec sleep 60 <>{path}'; sleep 0.2",
+        "sleep (",
+    ),
+    (
+        f"{LOGS}/full/a.log",
+        "mount -t tmpfs -o size=16m,mode=0755 none {folder}; yes line | head -c 17M >{path} || true",
+        "there is no room for a copy of {path}",
+    ),
+    (f"{LOGS}/gone.log", "true", "{path} can't be looked at (No such file or directory)"),
+    (f"{LOGS}/folder.log", "mkdir {path}", "{path} is no plain file"),
+]
+
+
+def test_logs_that_may_not_be_rotated_are_refused(stage: Stage) -> None:
+    steps = [f"rm -rf {LOGS}; mkdir {LOGS}; grow() {{ yes line | head -c 8k >$1; truncate -s 101M $1; }}"]
+    for path, setup, _ in NOT_TO_BE_ROTATED:
+        folder = str(Path(path).parent)
+        steps += [f"mkdir -p {folder}", setup.format(path=path, folder=folder)]
+    stage.shell("\n".join(steps))
+    files = f"find {LOGS} /opt/app.log /etc/app.log /srv/app.log -type f -printf '%p %s %i\\n' | sort"
+    before = stage.shell(files)
+
+    said = stage.refusals("rotate_logs/act", [{"rotate_logs_path": path} for path, _, _ in NOT_TO_BE_ROTATED])
+
+    after = stage.shell(files)
+    stage.shell(f"systemctl stop rude; umount {LOGS}/full; rm -rf {LOGS} /opt/app.log /etc/app.log /srv/app.log")
+    sentences = [one.format(path=path, folder=Path(path).parent) for path, _, one in NOT_TO_BE_ROTATED]
+    assert_begin(said, [f"refused: {one}" for one in sentences])
+    assert after == before
+
+
+#: Two of it write numbered lines as fast as a busy service does.
+FAST_WRITER = r"""
+import os, sys, time
+log = os.open("/var/log/fast/fast.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
+number = 0
+while True:
+    os.write(log, b"%s %d %s\n" % (sys.argv[1].encode(), number, b"x" * 500))
+    number += 1
+    if number > 150000 and number % 50 == 0:
+        time.sleep(0.005)
+"""
+#: Whether each whole line that was written is in the log or its copy, once.
+COUNT = r"""
+import collections, glob, gzip, re
+found = collections.Counter()
+(copy,) = glob.glob("/var/log/fast/fast.log-*.gz")
+for lines in (gzip.open(copy), open("/var/log/fast/fast.log", "rb")):
+    found.update(match[1] for match in (re.match(rb"([ab] [0-9]+) x{500}\n", line) for line in lines) if match)
+last = {who: max(int(one.split()[1]) for one in found if one[:1] == who) for who in (b"a", b"b")}
+assert set(found) == {b"%s %d" % (who, n) for who in last for n in range(last[who] + 1)}
+assert set(found.values()) == {1}
+print(min(last.values()))
+"""
+
+
+def test_no_line_of_a_fast_writer_is_lost(stage: Stage) -> None:
+    stage.shell(f"rm -rf /var/log/fast; mkdir /var/log/fast; cat >/opt/fast.py <<'E'{FAST_WRITER}E\n")
+    for who in "ab":
+        stage.shell(f"systemd-run --collect --unit=fast-{who} python3 /opt/fast.py {who}")
+    stage.shell("timeout 60 sh -c 'until [ $(stat -c %s /var/log/fast/fast.log) -gt 150000000 ]; do sleep 0.1; done'")
+    inode = stage.shell("stat -c %i /var/log/fast/fast.log")
+
+    assert stage.run("rotate_logs/act", changed=True, rotate_logs_path="/var/log/fast/fast.log") == OK
+
+    stage.shell("systemctl stop fast-a fast-b")
+    assert int(stage.shell(f"python3 - <<'E'{COUNT}E\n")) >= 0
+    assert stage.shell("stat -c %i:%a /var/log/fast/fast.log; stat -c %a /var/log/fast/*.gz") == f"{inode}:640\n640"
+    stage.shell("rm -r /var/log/fast /opt/fast.py")
+
+
+def test_log_that_a_configuration_owns_is_rotated_by_it_alone(stage: Stage) -> None:
+    daemon = "while :; do sleep 100 >>/var/log/owned/a.log; done"
+    reopen = "postrotate\n pkill -x -f 'sleep 100' # }\nendscript"
+    stage.shell(
+        f"mkdir -p /var/log/owned; systemd-run --collect --unit=owned sh -c '{daemon}';"
+        "for n in a b; do yes line | head -c 101M >>/var/log/owned/$n.log; done;"
+        f'printf "/var/log/owned/*.log\n{{\nrotate 2\ndaily\n{reopen}\n}}\n" >/etc/logrotate.d/owned'
+    )
+    owned = {"rotate_logs_path": "/var/log/owned/a.log"}
+
+    assert stage.check("rotate_logs/act", changed=True, **owned) == OK
+    assert stage.shell("ls /var/log/owned") == "a.log\nb.log"
+    assert stage.run("rotate_logs/act", changed=True, **owned) == OK
+    assert stage.shell("ls /var/log/owned; stat -c %s /var/log/owned/a.log") == "a.log\na.log.1\nb.log\n0"
+    assert stage.run("rotate_logs/act", changed=False, **owned) == OK
+    stage.shell("systemctl stop owned; rm -r /var/log/owned /etc/logrotate.d/owned")
+
+
+def test_rotation_that_failed_is_run_again_and_a_torn_state_is_kept(stage: Stage) -> None:
+    stage.lab.break_("rotation-failed", HOST)
+
+    assert stage.run("rotate_logs/verify", changed=False) == "sick: logrotate.service is failed (Result=exit-code)"
+    stage.shell("echo torn >/var/lib/logrotate/status; echo '/var/log/x.log,{y {' >/etc/logrotate.d/broken")
+    assert stage.run("rotate_logs/act", changed=False).startswith("refused: logrotate --debug says: broken:1 ")
+    stage.shell("rm /etc/logrotate.d/broken")
+    assert stage.run("rotate_logs/act", changed=True, rotate_logs_path="/var/log/nginx/access.log") == OK
+    assert stage.run("rotate_logs/verify", changed=False) == OK
+    assert stage.shell("cat /var/lib/logrotate/status.broken-*; rm /var/lib/logrotate/status.broken-*") == "torn"

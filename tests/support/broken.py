@@ -61,6 +61,11 @@ BROKEN = {
         "rm /var/lib/apt/lists/127.0.0.1:8099_._Packages; apt-get update",
         "apt-cache policy lab-tool | grep 'Candidate: 1.0'; systemctl stop package-report",
     ),
+    "log-overgrown": Broken(
+        "/var/log/billing/billing.log has grown to 120.0 MiB: it is not rotated",
+        "truncate --size=0 /var/log/billing/billing.log",
+        "test $(stat -c %s /var/log/billing/billing.log) -lt 100000 && systemctl is-active billing",
+    ),
     "nginx-broken": Broken(
         "nginx.service: Failed with result 'signal'",
         "rm /etc/nginx/conf.d/shop-broken.conf; systemctl restart nginx",
@@ -86,6 +91,11 @@ BROKEN = {
         "quotes.socket: Failed with result 'service-start-limit-hit'",
         "systemctl reset-failed quotes.socket quotes.service; systemctl start quotes.socket",
         'python3 -c \'import socket; assert socket.create_connection(("127.0.0.1", 7411)).recv(9) == b"quote\\n"\'',
+    ),
+    "rotation-failed": Broken(
+        "logrotate.service: Failed with result 'exit-code'",
+        "systemctl start logrotate",
+        "systemctl show --property=Result --value logrotate | grep success",
     ),
     "start-limit": Broken(
         "price-feed.service: Start request repeated too quickly.",

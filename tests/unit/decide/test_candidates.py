@@ -78,6 +78,14 @@ def test_an_action_stays_where_only_an_optional_parameter_has_no_value() -> None
     assert offered("boom", actions=[optional]) == {"fix": {}}
 
 
+def test_an_optional_parameter_may_be_left_out_where_it_has_a_value() -> None:
+    optional = action("fix", required=False, path=ParameterSource.PATH)
+
+    found = candidates([optional], "app.service", [record("denied: /opt/a")], None)
+
+    assert [dict(one.values) for one in found] == [{}, {"path": ("/opt/a",)}]
+
+
 def test_candidates_come_in_the_order_of_the_actions() -> None:
     assert list(offered("denied: /opt/a", actions=[FREE, FIX, RESTART])) == ["free", "fix", "restart"]
 
