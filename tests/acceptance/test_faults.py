@@ -136,7 +136,8 @@ class Host:
         new = [one for one in self._store.incidents(host=self._name, limit=1000) if one.id not in former]
         for one in new:
             if one.state is IncidentState.PENDING_APPROVAL:
-                self._healer("approvals", "approve", approval_id(one.id), "--reason", "acceptance test")
+                # Asked again before the worker saw the answer, it says so.
+                self._healer("approvals", "approve", approval_id(one.id), "--reason", "so", check=False)
         if not all(one.state in FINAL for one in new):
             return None
         decided = [(one, self._store.decision(one.id)) for one in new if one.state is not IncidentState.JOINED]

@@ -33,7 +33,6 @@ disk: Any = type("Disk", (), runpy.run_path(str(ROOT / "roles/free_disk_space/fi
 zombies: Any = type("Zombies", (), runpy.run_path(str(ROOT / "roles/kill_zombie_process/files/zombies.py")))
 services: Any = type("Services", (), runpy.run_path(str(ROOT / "roles/restart_service/files/service.py")))
 modes: Any = type("Modes", (), runpy.run_path(str(ROOT / "roles/fix_permissions/files/file_mode.py")))
-
 rotate: Any = type("Rotate", (), runpy.run_path(str(ROOT / "roles/rotate_logs/files/log_rotation.py")))
 
 
