@@ -57,6 +57,7 @@ CASES = [
     healed("config-stale", "web1", "reload_config"),
     refused("config-broken", "web1", "reload_config"),
     healed("zombies-ignored", "web1", "kill_zombie_process"),
+    healed("log-unwritable", "web1", "fix_permissions"),
     told("cert-expired", "web1"),
     told("injected-log", "web1"),
     healed("resolver-hung", "web2", "restart_network"),

@@ -61,6 +61,12 @@ BROKEN = {
         "rm /var/lib/apt/lists/127.0.0.1:8099_._Packages; apt-get update",
         "apt-cache policy lab-tool | grep 'Candidate: 1.0'; systemctl stop package-report",
     ),
+    "log-unwritable": Broken(
+        "cannot open /var/log/ledger/ledger.log: Permission denied",
+        "chown ledger:ledger /var/log/ledger/ledger.log",
+        # The line of root's own run, and more.
+        "stat -c %U /var/log/ledger/ledger.log | grep ledger && test $(wc -l </var/log/ledger/ledger.log) -gt 1",
+    ),
     "nginx-broken": Broken(
         "nginx.service: Failed with result 'signal'",
         "rm /etc/nginx/conf.d/shop-broken.conf; systemctl restart nginx",

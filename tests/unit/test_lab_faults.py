@@ -28,6 +28,7 @@ def test_the_faults_are_there() -> None:
         "config-broken": "refused",
         "config-stale": "reload_config",
         "injected-log": "escalate",
+        "log-unwritable": "fix_permissions",
         "nginx-broken": "refused",
         "resolver-dead": "restart_network",
         "resolver-hung": "restart_network",
