@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from posixpath import normpath
 
 from orchestrator.domain.verdicts import Facts, PathFacts, UnitFacts
@@ -27,6 +27,9 @@ _DEPTH = 5
 _PROPERTIES = "Id,Names,LoadState,ActiveState,SubState,RefuseManualStart"
 #: Units that stop, or are restarted, when this one is. A property that an older systemd lacks is left out there.
 _REVERSE = "RequiredBy,RequisiteOf,BoundBy,ConsistsOf,PropagatesStopTo"
+#: What a service declares of its own folders, and below what they lie.
+OWN_FOLDERS = {"LogsDirectory": "/var/log", "StateDirectory": "/var/lib", "CacheDirectory": "/var/cache"}
+_DECLARED = f"LoadState,User,DynamicUser,{','.join(OWN_FOLDERS)}"
 
 _FUNCTIONS = rf"""
 LC_ALL=C; export LC_ALL; set -f
@@ -44,6 +47,9 @@ unit() {{
   done
   printf '%s\0' "$seen"
 }}
+declared() {{
+  printf 'D\0'; systemctl show --property={_DECLARED} -- '*.service' 2>/dev/null; printf '\0'
+}}
 path() {{
   real=$(readlink -e -- "$2" 2>/dev/null; printf x); real=${{real%x}}; real=${{real%?}}
   printf 'P %s\0%s\0' "$1" "$real"
@@ -53,7 +59,7 @@ path() {{
     way=$start
     while [ -n "$way" ] && [ "$way" != / ]; do
       way=$(dirname -- "$way"; printf x); way=${{way%x}}; way=${{way%?}}
-      stat -L --printf='%u\t%a\t%n\n' -- "$way" 2>/dev/null
+      stat -L --printf='%u\t%a\t%U\t%n\n' -- "$way" 2>/dev/null
     done
   done
   printf '\0'
@@ -64,6 +70,7 @@ path() {{
 def build_script(units: Sequence[str], paths: Sequence[str]) -> str:
     """The script that asks for all of them at once; what has no valid name is not asked for."""
     lines = [f"unit {at} {shlex.quote(_full(unit))}" for at, unit in enumerate(units) if is_unit(unit)]
+    lines += ["declared"] if any(map(is_path, paths)) else []
     lines += [f"path {at} {shlex.quote(path)}" for at, path in enumerate(paths) if is_path(path)]
     return _FUNCTIONS + "\n".join([*lines, "printf 'E\\0'"])
 
@@ -89,6 +96,7 @@ def parse(answer: bytes, units: Sequence[str], paths: Sequence[str]) -> Facts:
         raise ValueError("the answer has no end")
     unit_facts = {name: _unknown_unit(name) for name in units}
     path_facts = {path: PathFacts(asked=path, realpath="", type="missing") for path in paths}
+    keepers: dict[str, set[str]] = {}
     at = 0
     while fields[at] != "E":
         kind, _, index = fields[at].partition(" ")
@@ -96,10 +104,13 @@ def parse(answer: bytes, units: Sequence[str], paths: Sequence[str]) -> Facts:
             name = units[int(index)]
             unit_facts[name] = _unit_facts(name, fields[at + 1], fields[at + 2])
             at += 3
+        elif kind == "D":
+            keepers = _keepers(fields[at + 1])
+            at += 2
         elif kind == "P":
             path = paths[int(index)]
             real, status, dangling, way = fields[at + 1 : at + 5]
-            path_facts[path] = _path_facts(path, real, status, dangling, way)
+            path_facts[path] = _path_facts(path, real, status, dangling, way, keepers)
             at += 5
         else:
             raise ValueError(f"the answer has an unknown part {fields[at][:40]!r}")
@@ -127,7 +138,21 @@ def _unit_facts(name: str, shown: str, reverse: str) -> UnitFacts:
     )
 
 
-def _path_facts(path: str, real: str, status: str, dangling: str, way: str) -> PathFacts:
+def _keepers(shown: str) -> dict[str, set[str]]:
+    """Folder -> the users of the loaded services that declare it as their own."""
+    keepers: dict[str, set[str]] = {}
+    for block in shown.split("\n\n"):
+        told = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+        if told.get("LoadState") == "loaded" and told.get("DynamicUser") == "no":
+            for key, root in OWN_FOLDERS.items():
+                for name in told.get(key, "").split():
+                    keepers.setdefault(f"{root}/{name}", set()).add(told.get("User") or "root")
+    return keepers
+
+
+def _path_facts(
+    path: str, real: str, status: str, dangling: str, way: str, keepers: Mapping[str, set[str]]
+) -> PathFacts:
     fields = status.split("\t")
     if not real or len(fields) != 6:
         # A link to nowhere, or something that we may not look at, is something; what is not there is missing.
@@ -142,14 +167,18 @@ def _path_facts(path: str, real: str, status: str, dangling: str, way: str) -> P
         group=group,
         mode=mode.zfill(4),
         links=int(links),
-        writable_parent=_writable(way, {"0", uid}),
+        writable_parent=_writable(way, {"0", uid}, keepers),
     )
 
 
-def _writable(way: str, allowed: set[str]) -> str:
-    """The first directory that anybody else can write, sticky or not: they could put another file in the way."""
+def _writable(way: str, allowed: set[str], keepers: Mapping[str, set[str]]) -> str:
+    """The first directory that anybody else can write, sticky or not: they could put another file in the way.
+
+    A service's own folder is its user's: what he may gain by that is for the action to judge, on open descriptors.
+    """
     for line in way.splitlines():
-        uid, mode, name = [*line.split("\t", 2), "", ""][:3]
-        if uid not in allowed or not mode.isdigit() or int(mode, 8) & 0o022:
+        uid, mode, owner, name = [*line.split("\t", 3), "", "", ""][:4]
+        theirs = uid not in allowed and keepers.get(name) != {owner}
+        if theirs or not mode.isdigit() or int(mode, 8) & 0o022:
             return name or line
     return ""

@@ -67,7 +67,8 @@ class PathFacts:
     #: Four octal digits, such as 0644.
     mode: str = ""
     links: int = 1
-    #: A directory on the way to it that others than root and the owner can write: a race on the path.
+    #: A directory on the way to it that others can write than root, the owner, and the service's user whose declared
+    #: folder it is: a race on the path.
     writable_parent: str = ""
 
 

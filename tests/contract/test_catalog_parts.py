@@ -13,6 +13,7 @@ import yaml
 
 from orchestrator import catalog
 from orchestrator.act.outcome import REFUSED, SICK
+from orchestrator.collect import inspection
 from orchestrator.domain.actions import Action
 from orchestrator.guard import protected
 from tests.support import role_tables
@@ -232,3 +233,9 @@ def test_role_forbids_the_same_paths_as_policy() -> None:
     assert told["FORBIDDEN_NAMES"] == protected.FORBIDDEN_NAMES
     assert told["FORBIDDEN_TREES"] == protected.FORBIDDEN_TREES
     assert told["FORBIDDEN_PARTS"] == protected.FORBIDDEN_PARTS
+
+
+def test_role_and_policy_know_the_same_folders_of_a_service() -> None:
+    told = runpy.run_path(str(ROOT / "roles/fix_permissions/files/file_mode.py"))
+
+    assert told["OWN_FOLDERS"] == inspection.OWN_FOLDERS

@@ -116,6 +116,26 @@ def test_paths_are_resolved_with_owner_mode_and_the_directory_that_others_can_wr
     assert {facts[name].type for name in (f"{room}/../x", "relative", "/opt/a\nb")} == {"missing"}
 
 
+def test_folder_that_a_service_declares_is_its_users_and_nobody_elses(lab: Lab, probe: SshProbe) -> None:
+    lab.execute(
+        "web1",
+        """printf '[Service]\\nType=exec\\nUser=healer\\nLogsDirectory=kept\\nExecStart=/bin/sleep 300\\n' \\
+            >/run/systemd/system/kept.service
+        systemctl daemon-reload; systemctl start kept; touch /var/log/kept/log
+        mkdir /var/log/kept/inner; chown healer /var/log/kept/inner; touch /var/log/kept/inner/log""",
+    )
+    names = ["/var/log/kept/log", "/var/log/kept/inner/log"]
+    try:
+        facts = probe.inspect(entry(lab, "web1"), [], names).paths
+    finally:
+        lab.execute(
+            "web1", "systemctl stop kept; rm -r /run/systemd/system/kept.service /var/log/kept; systemctl daemon-reload"
+        )
+
+    assert [facts[name].type for name in names] == ["file", "file"]
+    assert [facts[name].writable_parent for name in names] == ["", "/var/log/kept/inner"]
+
+
 def test_a_run_counts_as_running_for_as_long_as_a_process_of_it_lives(lab: Lab, probe: SshProbe) -> None:
     run, host = RunId(f"inc-{token()}-act"), entry(lab, "web1")
     lab.execute("web1", f"systemd-run --quiet --collect --unit=run-it --setenv=HEALING_RUN={run} sleep 300")

@@ -9,6 +9,7 @@ import math
 import mmap
 import multiprocessing
 import os
+import pwd
 import re
 import resource
 import runpy
@@ -463,14 +464,17 @@ def refused(path: Path, *safe: Path) -> str:
     return str(modes.look(str(path), [str(one) for one in safe])["objection"])
 
 
+SCRIPT = b"#!/bin/sh\nexit 0\n"
+
+
 @pytest.fixture
 def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A script that may be touched: but for /tmp, above it, where everybody may write."""
     inside = modes.look.__globals__
     writers = inside["writers"]
-    sticky = stat.S_IFDIR | stat.S_ISVTX
-    monkeypatch.setitem(inside, "writers", lambda facts: "" if facts.st_mode & sticky == sticky else writers(facts))
+    monkeypatch.setitem(inside, "writers", lambda found: "" if found.mode & stat.S_ISVTX else writers(found))
     path = put(tmp_path / "bin" / "job", days=0)
+    path.write_bytes(SCRIPT)
     path.chmod(0o644)
     return path
 
@@ -592,7 +596,7 @@ def test_folder_whose_access_control_list_lets_others_write_is_refused(script: P
 def change(script: Path, seen: dict[str, Any]) -> dict[str, Any]:
     """What `set` answers for what `look` saw, as the role asks for it."""
     assert seen["objection"] == ""
-    answer = modes.main("set", str(script), seen["identity"], seen["mode"], seen["wanted"], str(script.parent))
+    answer = modes.main("set", str(script), seen["identity"], seen["access"], seen["wanted"], str(script.parent))
     assert isinstance(answer, dict)
     return answer
 
@@ -620,11 +624,24 @@ def test_what_was_looked_at_is_changed_once_and_back(script: Path) -> None:
 
     assert change(script, found) == {"changed": True, "objection": ""}
     assert mode(script) == 0o755
-    undone = modes.main("set", str(script), found["identity"], "0755,0644", "0644", str(script.parent))
+    either = f"{found['wanted']},{found['access']}"
+    undone = modes.main("set", str(script), found["identity"], either, found["access"], str(script.parent))
     assert undone == {"changed": True, "objection": ""}
     assert mode(script) == 0o644
-    again = modes.main("set", str(script), found["identity"], "0755,0644", "0644", str(script.parent))
+    again = modes.main("set", str(script), found["identity"], either, found["access"], str(script.parent))
     assert again == {"changed": False, "objection": ""}
+
+
+def test_nothing_is_set_that_is_neither_wanted_nor_was(script: Path) -> None:
+    found = seen(script)
+
+    answer = change(script, {**found, "wanted": found["access"].replace("0644", "0777")})
+
+    assert answer == {
+        "changed": False,
+        "objection": f"{script} should have another owner or mode than when it was looked at",
+    }
+    assert mode(script) == 0o644
 
 
 def test_link_in_the_files_place_changes_nothing_of_its_target(script: Path, secret: Path) -> None:
@@ -676,7 +693,7 @@ def test_link_that_comes_between_the_last_look_and_opening_is_not_followed(
 
     assert answer == {
         "changed": False,
-        "objection": f"the mode of {script} can't be set (Too many levels of symbolic links)",
+        "objection": f"owner and mode of {script} can't be set (Too many levels of symbolic links)",
     }
     assert mode(secret) == 0o640
 
@@ -698,7 +715,7 @@ def test_folder_that_becomes_a_link_is_not_followed(
 
     answer = change(script, found)
 
-    assert answer == {"changed": False, "objection": f"the mode of {script} can't be set (Not a directory)"}
+    assert answer == {"changed": False, "objection": f"owner and mode of {script} can't be set (Not a directory)"}
     assert mode(secret.with_name(script.name)) == 0o640
 
 
@@ -722,10 +739,12 @@ def test_link_that_comes_at_the_last_moment_gets_nothing(
 def test_other_file_mode_or_names_than_looked_at_are_left_alone(script: Path) -> None:
     found = seen(script)
     other = put(script.with_name("other"), days=0)
+    other.write_bytes(SCRIPT)
     other.chmod(0o644)
 
     script.chmod(0o640)
-    assert "has another mode than when it was looked at (0640)" in change(script, found)["objection"]
+    said = change(script, found)["objection"]
+    assert re.search(r"has another owner or mode than when it was looked at \(\S+:\S+ 0640\)$", said)
     script.chmod(0o644)
     os.link(script, script.with_name("second"))
     assert "has 2 names (hard links)" in change(script, found)["objection"]
@@ -736,6 +755,213 @@ def test_other_file_mode_or_names_than_looked_at_are_left_alone(script: Path) ->
     assert change(script, found) == {"changed": False, "objection": f"{script} is no plain file"}
     script.unlink()
     assert "can't be set (No such file or directory)" in change(script, found)["objection"]
+
+
+# Whose a file is --------------------------------------------------------------------------------
+
+LOG = "/var/log/shop/shop.log"
+#: Users and groups that every Linux has.
+UNIT = "Id=shop.service\nLoadState=loaded\nUser=daemon\nGroup=\nDynamicUser=no\nLogsDirectory=cart shop\n"
+LINE = f"f {LOG} 0640 daemon daemon"
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """What the host's own programs say, by their names."""
+    answers: dict[str, str] = {}
+    monkeypatch.setitem(modes.look.__globals__, "said", lambda name, *_, **__: answers.get(name, ""))
+    return answers
+
+
+@pytest.mark.parametrize(
+    ("units", "lines", "overrides", "whose"),
+    [
+        (UNIT, "", "", ("daemon", None, "shop.service")),
+        (f"LoadState=loaded\nDynamicUser=no\n\n{UNIT}", "# a comment\n\nx\n", "", ("daemon", None, "shop.service")),
+        ("", LINE, "", ("daemon", 0o640, "tmpfiles.d")),
+        ("", f"z {LOG} - daemon", "", ("daemon", None, "tmpfiles.d")),
+        (UNIT, f"f+! {LOG} 600 daemon - - -", "", ("daemon", 0o600, "tmpfiles.d")),
+        ("", "", f"root root 4755 /bin/x\ndaemon daemon 0664 {LOG}", ("daemon", 0o664, "dpkg-statoverride")),
+    ],
+)
+def test_what_the_host_declares_is_found(
+    units: str, lines: str, overrides: str, whose: tuple[str, int | None, str], told: dict[str, str]
+) -> None:
+    told.update({"systemctl": units, "systemd-tmpfiles": lines, "dpkg-statoverride": overrides})
+
+    found = modes.declared(LOG)
+
+    assert (found.user, found.mode, found.source) == whose
+
+
+NOTHING = "nothing declares whose it is"
+
+
+@pytest.mark.parametrize(
+    ("units", "lines", "doubt"),
+    [
+        ("", "", NOTHING),
+        (UNIT.replace("cart shop", "cart shop/sub shopping"), "", NOTHING),
+        (UNIT.replace("Logs", "State"), "", NOTHING),
+        (UNIT.replace("loaded", "not-found"), "", NOTHING),
+        ("", f"f {LOG}.1 0640 daemon daemon\nf /var/log/*/shop.log 0640 daemon\nd /var/log/shop 0755 daemon", NOTHING),
+        ("", f"f {LOG}\nf {LOG} 0640\nf {LOG} 0640 :daemon\nw {LOG} 0640 daemon", NOTHING),
+        (UNIT.replace("=no", "=yes"), "", "shop.service has no user of its own"),
+        (UNIT.replace("User=daemon", "User="), "", "is root's by shop.service"),
+        ("", f"f {LOG} 0640 root daemon", "is root's by tmpfiles.d"),
+        (UNIT, f"f {LOG} 0640 root root", "is root's by tmpfiles.d and daemon's by shop.service"),
+        (UNIT + "\n" + UNIT.replace("User=daemon", "User="), "", "is daemon's by shop.service and root's by shop"),
+        (UNIT, f"f {LOG} 0640 daemon bin", "is daemon's by tmpfiles.d and daemon's by shop.service"),
+        (
+            UNIT.replace("User=daemon", "User=no-one-at-all"),
+            "",
+            "by shop.service, whom this host does not know",
+        ),
+        ("", f"f {LOG} 0640 daemon no-group-at-all", "whom this host does not know"),
+        *(
+            ("", f"f {LOG} {mode} daemon daemon", f"with the mode {mode} by tmpfiles.d")
+            for mode in ("0755", "4640", "0666", "0440", "0642", "~0640", ":0640", "junk", "0740", "0650")
+        ),
+    ],
+)
+def test_what_is_declared_for_nobody_for_root_or_for_two_is_doubt(
+    units: str, lines: str, doubt: str, told: dict[str, str]
+) -> None:
+    told.update({"systemctl": units, "systemd-tmpfiles": lines})
+
+    with pytest.raises(modes.Doubt) as error:
+        modes.declared(LOG)
+
+    assert doubt in str(error.value)
+
+
+def test_host_that_can_not_say_is_doubt(tmp_path: Path) -> None:
+    said = modes.said
+    assert said("no-such-program-at-all") == ""
+    with pytest.raises(modes.Doubt, match="false can't tell whose it is"):
+        said("false")
+
+
+def test_data_never_gets_an_execute_bit(script: Path, told: dict[str, str]) -> None:
+    script.write_text("2026-01-01 started\n")
+
+    found = seen(script)
+
+    assert NOTHING in found["doubt"]
+    assert found["objection"] == found["doubt"]
+    assert (found["symptom"], found["wanted"]) == ("", found["access"])
+
+
+def daemon(mode: int | None = None) -> Any:
+    return modes.owner("daemon", "", "-" if mode is None else f"{mode:04o}", "shop.service")
+
+
+def file(mode: int, uid: int = 0, gid: int = 0, size: int = 9) -> Any:
+    facts = os.stat_result((stat.S_IFREG | mode, 7, 7, 1, uid, gid, size, 0, 0, 0))
+    return modes.File(handle=-1, facts=facts, rights=frozenset(), noexec=False, above=[])
+
+
+@pytest.mark.parametrize(
+    ("found", "declared", "wanted"),
+    [
+        ((0, 0, 0o644), None, (1, 1, 0o644)),
+        ((0, 0, 0o040), None, (1, 1, 0o640)),
+        ((0, 0, 0o644), 0o640, (1, 1, 0o640)),
+        ((1, 1, 0o444), None, (1, 1, 0o644)),
+        # Whom nothing is denied nothing is given.
+        ((1, 0, 0o600), 0o640, (1, 0, 0o600)),
+        ((0, 1, 0o660), None, (0, 1, 0o660)),
+        ((0, 0, 0o666), None, (0, 0, 0o666)),
+    ],
+)
+def test_a_file_gets_its_owner_where_he_can_not_write(
+    found: tuple[int, int, int], declared: int | None, wanted: tuple[int, int, int]
+) -> None:
+    assert modes.wanted_access(modes.Access(*found), daemon(declared)) == wanted
+
+
+@pytest.mark.parametrize(
+    ("real", "found", "says"),
+    [
+        (LOG, file(0o644), ""),
+        (LOG, file(0o600, size=0), ""),
+        (LOG, file(0o200, uid=1, gid=1), ""),
+        (LOG, file(0o640, gid=1), ""),
+        (LOG, file(0o640), "can't be read by daemon and is not empty"),
+        (LOG, file(0o644, uid=2), "who is neither root nor daemon"),
+        *(
+            (f"/var/lib/shop/{name}", file(0o644), "is named like a secret")
+            for name in (
+                "tls.key",
+                "a.PEM",
+                "id_ed25519",
+                "ssh_host_rsa_key",
+                "shadow-",
+                ".env",
+                "private/x",
+                "passwords",
+            )
+        ),
+    ],
+)
+def test_what_may_be_given_to_whom(real: str, found: Any, says: str) -> None:
+    said = modes.of_gift(real, found, daemon())
+
+    assert says in said
+    assert bool(said) == bool(says)
+
+
+def test_nothing_is_given_where_anybody_may_link_to_anything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    setting = tmp_path / "protected_hardlinks"
+    monkeypatch.setitem(modes.look.__globals__, "LINKS", str(setting))
+
+    for value in ("0\n", None):
+        if value:
+            setting.write_text(value)
+        else:
+            setting.unlink()
+        assert "may link to anybody's file" in modes.of_gift(LOG, file(0o644), daemon())
+
+
+@pytest.fixture
+def log(script: Path, told: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A log that this user can't write, and that is declared to be his, in another group."""
+    mine = modes.owner(pwd.getpwuid(os.getuid()).pw_name, "", "-", "shop.service")._replace(uid=os.getuid(), gid=12345)
+    monkeypatch.setitem(modes.look.__globals__, "declared", lambda path: mine)
+    script.write_text("2026-01-01 started\n")
+    script.chmod(0o444)
+    return script
+
+
+def test_owner_is_given_to_what_is_held_open(log: Path, secret: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found, given = seen(log), []
+
+    def swapping(handle: int, uid: int, gid: int) -> None:
+        log.rename(log.with_name("aside"))
+        log.symlink_to(secret)
+        given.append((os.fstat(handle).st_ino, uid, gid))
+
+    number = log.stat().st_ino
+    monkeypatch.setattr(os, "fchown", swapping)
+    answer = change(log, found)
+
+    assert given == [(number, os.getuid(), 12345)]
+    assert "after it was given" in answer["objection"], "the group was not really set"
+    assert mode(secret) == 0o640
+
+
+def test_owner_is_taken_back_where_the_mode_can_not_be_set(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found, given = seen(log), []
+
+    def failing(handle: int, wanted: int) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(os, "fchown", lambda handle, uid, gid: given.append((uid, gid)))
+    monkeypatch.setattr(os, "fchmod", failing)
+    answer = change(log, found)
+
+    assert answer == {"changed": False, "objection": f"owner and mode of {log} can't be set (Read-only file system)"}
+    assert given == [(os.getuid(), 12345), (log.stat().st_uid, log.stat().st_gid)]
 
 
 # kill_zombie_process -----------------------------------------------------------------------------

@@ -364,6 +364,9 @@ def test_page_cache_is_dropped_only_where_policy_asks_for_it(stage: Stage) -> No
 # fix_permissions ---------------------------------------------------------------------------------
 
 
+#: The folder that a service declares as its own.
+LENT = "/var/log/lent"
+
 #: How a path comes to be, and what is said of it.
 NOT_TO_BE_EXECUTED = [
     (
@@ -388,19 +391,56 @@ NOT_TO_BE_EXECUTED = [
         "ln -sfn /opt/theirs/job {path}",
         "refused: {path} (which is /opt/theirs/job) lies below /opt/theirs, which belongs to healer",
     ),
+    # What is no program never gets an execute bit, and an owner only where one is declared.
+    (
+        "echo data >{path}; chmod 0644 {path}",
+        "refused: {path} is no program (neither #! nor ELF), and nothing declares whose it is",
+    ),
+    *(
+        (
+            f"{setup.format(log=f'{LENT}/{name}')}; ln -sfn {LENT}/{name} {{path}}",
+            f"refused: {{path}} (which is {LENT}/{says}",
+        )
+        for name, setup, says in (
+            (
+                "inner/log",
+                "mkdir -p $(dirname {log}); touch {log}",
+                "inner/log) is no program (neither #! nor ELF), and nothing",
+            ),
+            ("a.key", "touch {log}", "a.key) is named like a secret"),
+            ("closed", "echo secret >{log}; chmod 0600 {log}", "closed) can't be read by healer and is not empty"),
+            ("second", "touch {log}; ln {log} {log}.too", "second) has 2 names (hard links)"),
+            ("theirs", "touch {log}; chown daemon {log}", "theirs) belongs to daemon, who is neither root nor healer"),
+            ("job", "install -m 0644 /bin/true {log}", "job) lies below /var/log/lent, which belongs to healer"),
+            ("wide/log", "touch {log}", "wide/log) lies below /var/log/lent/wide, where the group daemon may write"),
+            ("both/log", "touch {log}", "both/log) is daemon's by lent-too.service and healer's by lent.service"),
+        )
+    ),
 ]
+
+
+def lend(stage: Stage) -> None:
+    """Folders that services declare for the user healer, one of them for another one too."""
+    ours = ("User=healer", "LogsDirectory=lent lent/wide lent/both", "Type=oneshot", "RemainAfterExit=yes")
+    service(stage, "lent-too.service", "/bin/true", "User=daemon", "LogsDirectory=lent/both", *ours[2:])
+    service(stage, "lent.service", "/bin/true", *ours)
+    stage.shell(f"systemctl start lent-too lent; chown healer:daemon {LENT}/wide; chmod 0775 {LENT}/wide")
 
 
 def test_files_that_may_not_be_touched_are_refused(stage: Stage) -> None:
     paths = [f"/usr/local/bin/refusal{number}" for number in range(len(NOT_TO_BE_EXECUTED))]
-    modes = "stat -c %a:%i /usr/local/bin/refusal* /opt/noexec/job /opt/theirs/job"
+    modes = f"stat -c %U:%G:%a:%i /usr/local/bin/refusal* /opt/noexec/job /opt/theirs/job {LENT}/*"
+    lend(stage)
     for path, (setup, _) in zip(paths, NOT_TO_BE_EXECUTED, strict=True):
         stage.shell(f"rm -rf {path}; " + setup.format(path=path))
     before = stage.shell(modes)
 
     said = stage.refusals("fix_permissions/act", [{"fix_permissions_path": path} for path in paths])
 
-    after = stage.shell(f"{modes}; umount /opt/noexec")
+    after = stage.shell(
+        f"{modes}; umount /opt/noexec; systemctl stop lent lent-too; rm -r {LENT} /etc/systemd/system/lent*; "
+        "systemctl daemon-reload"
+    )
     assert_begin(said, [one.format(path=path) for path, (_, one) in zip(paths, NOT_TO_BE_EXECUTED, strict=True)])
     assert after == before
 
@@ -428,7 +468,7 @@ def test_file_that_is_exchanged_after_preflight_is_left_alone(stage: Stage) -> N
 
     said = stage.run("fix_permissions/act", fix_permissions_path="/opt/exchanged")
 
-    assert said == ("refused: /opt/exchanged is another file than the one that was looked at, or has another owner")
+    assert said == "refused: /opt/exchanged is another file than the one that was looked at"
     assert stage.shell("stat -c %a /opt/secret") == "640"
     stage.shell(
         "systemctl stop exchange.service 2>/dev/null || true; rm -r /opt/exchanged /opt/secret /var/lib/healing-bot"
@@ -452,6 +492,24 @@ def test_rollback_touches_only_what_the_act_left(stage: Stage) -> None:
     assert stage.run("fix_permissions/rollback", changed=False, **other) == OK, "another healing's snapshot"
     assert stage.run("fix_permissions/rollback", changed=True, **undo) == OK
     assert stage.shell("stat -c %a /opt/careful; ls /var/lib/healing-bot/fix_permissions") == "604"
+
+
+def test_log_that_became_root_s_is_given_back_to_the_service_and_taken_back_exactly(stage: Stage) -> None:
+    stage.lab.break_("log-unwritable", HOST)
+    log = {"fix_permissions_path": "/var/log/ledger/ledger.log"}
+    access = "stat -c %U:%G:%a /var/log/ledger/ledger.log"
+
+    assert stage.run("fix_permissions/verify", changed=False, **log) == (
+        "sick: /var/log/ledger/ledger.log can't be written by ledger, whose it is by ledger.service "
+        "(root:root 0644, should be ledger:ledger 0644)"
+    )
+    assert stage.check("fix_permissions/act", changed=True, **log) == OK
+    assert stage.shell(access) == "root:root:644"
+    assert stage.run("fix_permissions/act", changed=True, **log) == OK
+    assert stage.shell(access) == "ledger:ledger:644"
+    assert stage.run("fix_permissions/verify", changed=False, **log) == OK
+    assert stage.run("fix_permissions/rollback", changed=True, **log) == OK
+    assert stage.shell(f"systemctl stop ledger.service; {access}") == "root:root:644"
 
 
 # free_disk_space ---------------------------------------------------------------------------------

@@ -66,6 +66,12 @@ BROKEN = {
         "truncate --size=0 /var/log/billing/billing.log",
         "test $(stat -c %s /var/log/billing/billing.log) -lt 100000 && systemctl is-active billing",
     ),
+    "log-unwritable": Broken(
+        "cannot open /var/log/ledger/ledger.log: Permission denied",
+        "chown ledger:ledger /var/log/ledger/ledger.log",
+        # The line of root's own run, and more.
+        "stat -c %U /var/log/ledger/ledger.log | grep ledger && test $(wc -l </var/log/ledger/ledger.log) -gt 1",
+    ),
     "nginx-broken": Broken(
         "nginx.service: Failed with result 'signal'",
         "rm /etc/nginx/conf.d/shop-broken.conf; systemctl restart nginx",

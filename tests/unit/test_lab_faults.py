@@ -29,6 +29,7 @@ def test_the_faults_are_there() -> None:
         "config-stale": "reload_config",
         "injected-log": "escalate",
         "log-overgrown": "rotate_logs",
+        "log-unwritable": "fix_permissions",
         "nginx-broken": "refused",
         "resolver-dead": "restart_network",
         "resolver-hung": "restart_network",

@@ -15,7 +15,7 @@ SSH = (
     "ActiveState=active\nSubState=running\nRefuseManualStart=no\n"
 )
 FILE = "regular file\troot\tadm\t640\t1\t0"
-WAY = "0\t755\t/var/log\n0\t755\t/var\n0\t755\t/\n"
+WAY = "0\t755\troot\t/var/log\n0\t755\troot\t/var\n0\t755\troot\t/\n"
 
 
 def unit(index: int, shown: str = SSH, reverse: str = "") -> list[str]:
@@ -84,12 +84,12 @@ def test_a_path_has_realpath_owner_and_mode() -> None:
     ("way", "writable"),
     [
         (WAY, ""),
-        ("0\t1777\t/tmp\n", "/tmp"),
-        ("0\t775\t/var/log\n0\t755\t/\n", "/var/log"),
-        ("1000\t755\t/home/a\n", "/home/a"),
-        ("0\t755\t/a\n0\t757\t/with\ttab\n", "/with\ttab"),
+        ("0\t1777\troot\t/tmp\n", "/tmp"),
+        ("0\t775\troot\t/var/log\n0\t755\troot\t/\n", "/var/log"),
+        ("1000\t755\ta\t/home/a\n", "/home/a"),
+        ("0\t755\troot\t/a\n0\t757\troot\t/with\ttab\n", "/with\ttab"),
         ("garbage\n", "garbage"),
-        ("0\tx\t/a\n", "/a"),
+        ("0\tx\troot\t/a\n", "/a"),
     ],
 )
 def test_the_first_directory_that_others_can_write_is_named(way: str, writable: str) -> None:
@@ -97,9 +97,36 @@ def test_the_first_directory_that_others_can_write_is_named(way: str, writable: 
 
 
 def test_the_owners_own_directory_is_not_others() -> None:
-    own = path(0, status="regular file\tshop\tshop\t644\t1\t1000", way="1000\t755\t/home/shop\n")
+    own = path(0, status="regular file\tshop\tshop\t644\t1\t1000", way="1000\t755\tshop\t/home/shop\n")
 
     assert parse(answer(*own), [], ["/p"]).paths["/p"].writable_parent == ""
+
+
+SHOP = "User=shop\nDynamicUser=no\nLoadState=loaded\nLogsDirectory=cart shop\nStateDirectory=\n"
+
+
+@pytest.mark.parametrize(
+    ("declared", "folder", "writable"),
+    [
+        (SHOP, "999\t755\tshop\t/var/log/shop", ""),
+        (f"LoadState=loaded\n\n{SHOP}", "999\t755\tshop\t/var/log/cart", ""),
+        (SHOP.replace("shop\nState", "\nState") + "CacheDirectory=shop\n", "999\t755\tshop\t/var/cache/shop", ""),
+        (SHOP, "999\t755\tshop\t/var/lib/shop", "/var/lib/shop"),
+        (SHOP, "999\t775\tshop\t/var/log/shop", "/var/log/shop"),
+        (SHOP, "998\t755\teve\t/var/log/shop", "/var/log/shop"),
+        (SHOP, "999\t755\tshop\t/var/log/shop/sub", "/var/log/shop/sub"),
+        (SHOP, "999\t755\tshop\t/opt/shop", "/opt/shop"),
+        (SHOP.replace("loaded", "not-found"), "999\t755\tshop\t/var/log/shop", "/var/log/shop"),
+        (SHOP.replace("DynamicUser=no", "DynamicUser=yes"), "999\t755\tshop\t/var/log/shop", "/var/log/shop"),
+        (SHOP + "\n" + SHOP.replace("User=shop", "User=cart"), "999\t755\tshop\t/var/log/shop", "/var/log/shop"),
+        (SHOP.replace("User=shop", "User="), "999\t755\tshop\t/var/log/shop", "/var/log/shop"),
+        ("", "999\t755\tshop\t/var/log/shop", "/var/log/shop"),
+    ],
+)
+def test_a_services_own_declared_folder_is_not_others(declared: str, folder: str, writable: str) -> None:
+    facts = parse(answer("D", declared, *path(0, way=f"{folder}\n{WAY}")), [], ["/p"])
+
+    assert facts.paths["/p"].writable_parent == writable
 
 
 @pytest.mark.parametrize(
@@ -114,7 +141,8 @@ def test_the_owners_own_directory_is_not_others() -> None:
         answer("P 0", "/a"),
         answer("P 0", "/a", "", ""),
         answer(*path(0, status="regular file\ta\tb\t644\tx\t0")),
-        answer(*path(0, way="0\t999\t/a\n")),
+        answer(*path(0, way="0\t999\troot\t/a\n")),
+        answer("D"),
         answer() + b"more",
     ],
 )
