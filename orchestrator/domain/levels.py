@@ -67,7 +67,10 @@ _INFORMS = frozenset({"trace", "debug", "info", "notice", "note", "i"})
 #: A mention that is no statement: settings, counts, denials.
 _MENTION = re.compile(
     r"(?i)\b(?:no|zero|without|0|any|set(?:ting)?|to|at|for|log) (?:error|err|fatal|critical|crit|warn)\w*"
-    r"|\b(?:errors?|failed|failures?|warnings?|critical)\s?[=:]\s?(?:0|no|none|null|nil|false|\"\"|'')(?![\w.])"
+    r"|\b(?:errors?|failed|failures?|warnings?|critical)\s?[=:]\s?0(?![\w.])"
+    r"|\b(?:errors?|failed|failures?|warnings?|critical)\s?=\s?(?:no|none|null|nil|false|\"\"|'')(?![\w.])"
+    # `Error: no such table` states one.
+    r"|\b(?:errors?|failed|failures?|warnings?|critical)\s?:\s?(?:no|none|null|nil|false|\"\"|'')\s*(?:$|[,;)\]}|])"
     r"|\blog(?:ging)?[ _]?level (?:is|set|changed)[^,;]{0,40}|\blog(?:ging)? level: \S{1,40}|--log-level[= ]\S{1,40}"
 )
 
