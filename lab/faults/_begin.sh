@@ -117,8 +117,9 @@ EOF
 name_user() {
   daemon partner-feed "The partner's feed" <<'EOF'
 #!/usr/bin/python3
-import socket, sys, time
+import os, socket, sys, time
 
+os.environ["RES_OPTIONS"] = "timeout:1 attempts:2"
 while True:
     try:
         socket.getaddrinfo("partner.example", 443)

@@ -79,7 +79,7 @@ CASES = [
     healed("cron-noexec", "web3", "fix_permissions"),
     healed("unit-noexec", "web3", "fix_permissions"),
     healed("rotation-failed", "web3", "rotate_logs"),
-    healed("start-limit", "web3", "restart_service"),
+    healed("start-limit", "web1", "restart_service"),
     healed("unit-file-changed", "web3", "reload_config"),
     healed("update-failed", "web3", "clear_cache"),
     healed("zombies-missed", "web3", "kill_zombie_process"),

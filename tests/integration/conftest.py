@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from lab.fleet import Lab
 from tests.support.fleets import fleet
+from tests.support.role_stage import Stage
 
 
 @pytest.fixture(scope="session")
@@ -21,3 +24,14 @@ def lab(tmp_path_factory: pytest.TempPathFactory, worker: str) -> Iterator[Lab]:
 def worker(request: pytest.FixtureRequest) -> str:
     """The xdist worker's name, `main` without xdist."""
     return str(getattr(request.config, "workerinput", {}).get("workerid", "main"))
+
+
+@pytest.fixture(scope="module")
+def sockets() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="cp") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def stage(lab: Lab, tmp_path: Path, sockets: Path) -> Stage:
+    return Stage(lab, tmp_path, sockets)
