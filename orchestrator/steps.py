@@ -158,15 +158,14 @@ class Steps:
         action = self._rooms.catalog.get(decision.action)
         if action is None:
             return Facts()
-        values: dict[ParameterSource, list[str]] = {ParameterSource.UNIT: [], ParameterSource.PATH: []}
-        for parameter in action.parameters:
-            if parameter.name in decision.parameters:
-                values[parameter.source].append(decision.parameters[parameter.name])
-        if not any(values.values()):
+        chosen = [
+            (one.source, decision.parameters[one.name]) for one in action.parameters if one.name in decision.parameters
+        ]
+        units = [value for source, value in chosen if source is ParameterSource.UNIT]
+        paths = [value for source, value in chosen if source is ParameterSource.PATH]
+        if not (units or paths):
             return Facts()
-        return self._rooms.probe.inspect(
-            self._host(incident_id), values[ParameterSource.UNIT], values[ParameterSource.PATH]
-        )
+        return self._rooms.probe.inspect(self._host(incident_id), units, paths)
 
     def _verdict(self, incident_id: str, decision: Decision, facts: Facts, *, approved: bool) -> Verdict:
         incident, now = self._incident(incident_id), self._rooms.now()

@@ -21,7 +21,7 @@ CONTEXT = {
     "healing_permits": ("list", "str"),
 }
 #: Ansible's type of a source's values.
-TYPES = {ParameterSource.UNIT: "str", ParameterSource.PATH: "path"}
+TYPES = {ParameterSource.UNIT: "str", ParameterSource.PATH: "path", ParameterSource.FILE_SYSTEM: "path"}
 _ID = re.compile(r"[a-z_]+")
 _SPEC = Path("meta") / "argument_specs.yml"
 

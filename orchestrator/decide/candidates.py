@@ -72,7 +72,7 @@ def _offered(
     for words in reversed(said):
         for value in captures(action, parameter.name, words):
             unique.setdefault(value)
-    if parameter.source == ParameterSource.PATH:
+    if parameter.source in (ParameterSource.PATH, ParameterSource.FILE_SYSTEM):
         for words in reversed(said):
             unique.update(dict.fromkeys(named_paths(words)))
         normal = (said_path(value) for value in unique)

@@ -32,6 +32,8 @@ class ParameterSource(StrEnum):
     UNIT = "unit"
     #: Absolute paths that the evidence names.
     PATH = "path"
+    #: The same, but only to tell which file system is meant. The path itself is not touched: no rule of paths speaks.
+    FILE_SYSTEM = "file_system"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -89,6 +89,7 @@ def whitelist(question: Question) -> str | None:
 _SHAPES = {
     ParameterSource.UNIT: "unit name (systemd's own letters only)",
     ParameterSource.PATH: "absolute path (normalised, without blanks, quotes or shell characters)",
+    ParameterSource.FILE_SYSTEM: "absolute path (normalised, without blanks, quotes or shell characters)",
 }
 
 
@@ -96,4 +97,4 @@ def _well_formed(value: str, source: ParameterSource) -> bool:
     if source == ParameterSource.UNIT:
         return is_unit(value)
     # A source that is not known here has no shape, so nothing of it passes.
-    return source == ParameterSource.PATH and is_path(value)
+    return source in (ParameterSource.PATH, ParameterSource.FILE_SYSTEM) and is_path(value)

@@ -114,7 +114,7 @@ def specs(action: Action) -> Iterator[Case]:
             if own:
                 yield f"no {where}", without(file, *place), rf"{name} is an option of \w+ but not of \w+"
     for parameter in action.parameters:
-        name, other = parameter.name, {"unit": "path", "path": "unit"}[parameter.source]
+        name, other = parameter.name, "path" if parameter.source == "unit" else "unit"
         yield f"{name} without a source", without(row, "parameters", name), f"_{name} of main has no source"
         yield f"{name} of another source", with_(row, "parameters", **{name: other}), f"no value of the source {other}"
     yield "one more parameter", with_(row, "parameters", thing="unit"), f"has no option {action.id}_thing in main"

@@ -15,7 +15,7 @@ from tests.support.role_stage import HOST, OK, Stage, assert_begin, service
 pytestmark = pytest.mark.lab
 
 
-@pytest.mark.parametrize("role", ["fix_permissions", "rotate_logs"])
+@pytest.mark.parametrize("role", ["fix_permissions", "free_disk_space", "rotate_logs"])
 def test_what_is_no_path_is_refused(role: str, stage: Stage) -> None:
     stage.shell("install -m 0644 /bin/true '/opt/my job'; install -m 0644 /bin/true '/opt/job;reboot'")
 
@@ -243,6 +243,22 @@ def test_live_log_is_never_deleted(stage: Stage) -> None:
 
     assert stage.shell("ls /var/log/orders") == "orders.log"
     stage.shell("systemctl stop orders.service && umount /var/log/orders")
+
+
+def test_room_is_made_on_the_file_system_that_is_meant(stage: Stage) -> None:
+    stage.lab.break_("disk-full-rotated", HOST)
+    full = "sick: /var/log/shop is 100 % full (0 of 16 MiB available)"
+    of = {"free_disk_space_path": "/var/log/shop/missing/shop.log"}
+    other = {"free_disk_space_path": "/var/log/other.log"}
+
+    assert stage.run("free_disk_space/verify", changed=False, **of) == full
+    assert stage.run("free_disk_space/verify", changed=False, **other) == OK
+    assert stage.run("free_disk_space/act", changed=False, **other) == OK
+    nowhere = "nothing that may be deleted lies on the file system of /dev/null"
+    assert stage.run("free_disk_space/act", changed=False, free_disk_space_path="/dev/null") == f"refused: {nowhere}"
+    assert stage.run("free_disk_space/act", changed=True, **of) == OK
+    assert stage.run("free_disk_space/verify", changed=False, **of) == OK
+    stage.shell("systemctl stop shop.service && umount /var/log/shop")
 
 
 #: Copies of the host's journal, as if archived: the days ago of the first and of the last record.

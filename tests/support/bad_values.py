@@ -23,4 +23,4 @@ NO_PATHS = (
     *("/opt/j\u043eb", "/opt/\uff4aob", "\uff0fopt/job", "/opt/job\u200b", "/opt/\u202ejob"),
     *("/opt/" + "j" * 2000, "/j" * 100_000),
 )
-BAD = {ParameterSource.UNIT: NO_NAMES, ParameterSource.PATH: NO_PATHS}
+BAD = {ParameterSource.UNIT: NO_NAMES, ParameterSource.PATH: NO_PATHS, ParameterSource.FILE_SYSTEM: NO_PATHS}

@@ -1,6 +1,7 @@
 """Looks at file systems that are short of room, and deletes what may be deleted there. Runs on the host, as root.
 
-`room`: which file systems are short. `look`: also what would be deleted on these. `free`: delete that.
+`room PATH`: which file systems are short; with a PATH that is not empty, of its own alone. `look PATH`: also what would
+be deleted there. `free PATH`: delete that.
 One JSON object on standard output. Python 3.8 and the standard library alone: it runs on whatever host there is.
 
 Place after place and the oldest first, and no more than it takes to have room again. Deletes by folder descriptors and
@@ -221,11 +222,18 @@ def room(path: str) -> Room:
     return Room(facts.f_blocks * facts.f_frsize, facts.f_bavail * facts.f_frsize, facts.f_files, facts.f_favail)
 
 
-def short(places: tuple[Place, ...], known: list[Mount]) -> dict[str, Room]:
-    """Mount path -> what it has, for every writable local file system of the places that is short of room."""
-    wanted = {mount.path for place in places for mount in holders(place, known) if mount.ours}
-    said = {path: room(path) for path in sorted(wanted)}
-    return {path: one for path, one in said.items() if one.shortage}
+def ours(places: tuple[Place, ...], known: list[Mount]) -> list[str]:
+    """The mount path of every writable local file system of the places."""
+    return sorted({mount.path for place in places for mount in holders(place, known) if mount.ours})
+
+
+def device(path: str) -> int:
+    """The file system of a path, or of the folder where it would be. Raises OSError."""
+    while True:
+        try:
+            return os.stat(path).st_dev
+        except FileNotFoundError:
+            path = os.path.dirname(path)
 
 
 @contextmanager
@@ -579,11 +587,21 @@ def shown(path: str) -> str:
 
 
 def answer(
-    mode: str, places: tuple[Place, ...], known: list[Mount], now: float, seconds: float = SECONDS
+    mode: str, places: tuple[Place, ...], known: list[Mount], now: float, seconds: float = SECONDS, of: str = ""
 ) -> dict[str, Any]:
-    """`short`, and for look and free also `files`, `named`, `told`, `biggest` and `problems`."""
-    tight = short(places, known)
-    said: dict[str, Any] = {"short": [f"{shown(path)} {one.shortage}" for path, one in tight.items()]}
+    """`short` and `doubt`, and for look and free also `files`, `named`, `told`, `biggest` and `problems`.
+
+    `of`: a path whose file system alone is meant; empty: all are.
+    """
+    looked_at, doubt = ours(places, known), ""
+    if of:
+        try:
+            looked_at = [path for path in looked_at if os.stat(path).st_dev == device(of)]
+            doubt = "" if looked_at else f"nothing that may be deleted lies on the file system of {shown(of)}"
+        except OSError as error:
+            looked_at, doubt = [], f"{shown(of)} can't be looked at ({error.strerror})"
+    tight = {path: one for path, one in ((path, room(path)) for path in looked_at) if one.shortage}
+    said: dict[str, Any] = {"short": [f"{shown(path)} {one.shortage}" for path, one in tight.items()], "doubt": doubt}
     if mode == "room":
         return said
     devices = {path: os.stat(path).st_dev for path in tight}
@@ -617,4 +635,4 @@ if __name__ == "__main__":
     signal.signal(signal.SIGIO, signal.SIG_IGN)
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as table:
         visible = mounts(table.read())
-    json.dump(answer(sys.argv[1], PLACES, visible, time.time()), sys.stdout)
+    json.dump(answer(sys.argv[1], PLACES, visible, time.time(), of=sys.argv[2]), sys.stdout)

@@ -15,7 +15,12 @@ from orchestrator.guard.question import Question
 from tests.support.bad_values import BAD
 from tests.support.decide_case import actions
 
-GOOD = {ParameterSource.UNIT: "nginx.service", ParameterSource.PATH: "/opt/app/run.sh"}
+GOOD = {
+    ParameterSource.UNIT: "nginx.service",
+    ParameterSource.PATH: "/opt/app/run.sh",
+    # Below no safe directory: it is not touched.
+    ParameterSource.FILE_SYSTEM: "/srv/data/x",
+}
 #: Templates, and what JSON can hold that is no text. No role is asked these: a run's variables hold plain texts alone.
 ODD = ("{{ 1 }}", "{% raw %}", ["nginx.service"], {"a": "b"}, 7, True)
 
