@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import settings as hypothesis
 
 from orchestrator import settings
+
+# A busy machine is no defect.
+hypothesis.register_profile("patient", deadline=None)
+hypothesis.load_profile("patient")
 
 FOREIGN = ("ANSIBLE_CONFIG", "ANSIBLE_VAULT_PASSWORD_FILE", "ANSIBLE_INVENTORY", "FORCE_COLOR", "COLUMNS")
 

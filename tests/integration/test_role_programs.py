@@ -256,7 +256,7 @@ def test_lock_of_a_display_and_a_running_program_stay(tmp_path: Path) -> None:
 def test_names_are_shown_in_letters_that_can_be_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put(tmp_path / "a\x1b[2J\udcff\u202e.log.1", days=99)
     full = disk.Room(16 * MIB, 0, 100, 50)
-    monkeypatch.setitem(disk.answer.__globals__, "short", lambda places, known: {str(tmp_path): full})
+    monkeypatch.setitem(disk.answer.__globals__, "short", lambda paths: {str(tmp_path): full})
 
     said = disk.answer("look", (logs(tmp_path),), [], time.time())
 

@@ -99,6 +99,7 @@ def test_finished_one_shot_is_well_and_an_unknown_unit_is_doubt(stage: Stage) ->
     )
 
 
+@pytest.mark.long
 def test_socket_that_failed_with_its_service_is_started_again(stage: Stage) -> None:
     stage.lab.break_("socket-limit", HOST)
     ask = "python3 -c 'import socket; print(socket.create_connection((\"127.0.0.1\", 7411)).recv(9))'"
@@ -122,6 +123,7 @@ def test_socket_that_failed_with_its_service_is_started_again(stage: Stage) -> N
     assert "was stopped cleanly" in stage.run("restart_service/verify", changed=False, **quotes)
 
 
+@pytest.mark.long
 def test_instance_of_a_template_is_restarted(stage: Stage) -> None:
     service(stage, "worker@.service", "/usr/bin/tail -f /run/%i")
     stage.shell("systemctl reset-failed; systemctl start worker@blue; sleep 0.2; touch /run/blue")
@@ -150,6 +152,7 @@ with socket.socket() as server, socket.socket(socket.AF_UNIX) as local:
 """
 
 
+@pytest.mark.long
 def test_service_that_listens_no_more_or_is_restarted_after_the_act_is_not_healed(stage: Stage) -> None:
     stage.shell(
         f"cat >/usr/local/bin/flap <<'EOF'\n{FLAPPING}EOF\nchmod +x /usr/local/bin/flap; touch /run/flap.listens"
@@ -161,7 +164,11 @@ def test_service_that_listens_no_more_or_is_restarted_after_the_act_is_not_heale
     flap = {"restart_service_service": "flap.service"}
 
     assert stage.run("restart_service/verify", changed=False, **flap).startswith("sick: flap.service ")
-    stage.shell("systemctl kill --signal=STOP flap; rm /run/flap.listens")
+    # Stopped while it listens, and not on its way there.
+    stage.shell(
+        "until systemctl kill --signal=STOP flap; ss -ltn | grep -q :7412 && ss -lx | grep -q /run/flap.sock; do "
+        "systemctl kill --signal=CONT flap; sleep 0.1; done; rm /run/flap.listens"
+    )
     assert stage.run("restart_service/act", changed=True, **flap) == OK
     assert stage.run("restart_service/verify", changed=False, **flap) == (
         "sick: flap.service does not listen any more on tcp 127.0.0.1:7412, unix /run/flap.sock"
@@ -257,6 +264,7 @@ def test_zombies_of_a_protected_service_are_left_alone(stage: Stage) -> None:
     stage.shell("systemctl stop thumbnailer.service")
 
 
+@pytest.mark.long
 def test_service_that_does_not_reap_is_restarted_only_where_policy_permits_it(stage: Stage) -> None:
     stage.lab.break_("zombies-ignored", HOST)
     started = stage.shell("systemctl show --property=ExecMainPID --value mail-filter.service")

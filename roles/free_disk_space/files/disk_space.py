@@ -227,6 +227,25 @@ def ours(places: tuple[Place, ...], known: list[Mount]) -> list[str]:
     return sorted({mount.path for place in places for mount in holders(place, known) if mount.ours})
 
 
+def short(paths: list[str]) -> dict[str, Room]:
+    """Mount path -> what it has, for those that are short of room."""
+    said = {path: room(path) for path in paths}
+    return {path: one for path, one in said.items() if one.shortage}
+
+
+def meant(paths: list[str], of: str) -> tuple[list[str], str]:
+    """Those mount paths whose file system a path lies on, all for an empty one; and why it can't be told."""
+    if not of:
+        return paths, ""
+    if os.path.normpath(of) != of:
+        return [], f"this is no absolute path in its plain form: {shown(of)}"
+    try:
+        found = [path for path in paths if os.stat(path).st_dev == device(of)]
+    except OSError as error:
+        return [], f"{shown(of)} can't be looked at ({error.strerror})"
+    return found, "" if found else f"nothing that may be deleted lies on the file system of {shown(of)}"
+
+
 def device(path: str) -> int:
     """The file system of a path, or of the folder where it would be. Raises OSError."""
     while True:
@@ -593,14 +612,8 @@ def answer(
 
     `of`: a path whose file system alone is meant; empty: all are.
     """
-    looked_at, doubt = ours(places, known), ""
-    if of:
-        try:
-            looked_at = [path for path in looked_at if os.stat(path).st_dev == device(of)]
-            doubt = "" if looked_at else f"nothing that may be deleted lies on the file system of {shown(of)}"
-        except OSError as error:
-            looked_at, doubt = [], f"{shown(of)} can't be looked at ({error.strerror})"
-    tight = {path: one for path, one in ((path, room(path)) for path in looked_at) if one.shortage}
+    paths, doubt = meant(ours(places, known), of)
+    tight = short(paths)
     said: dict[str, Any] = {"short": [f"{shown(path)} {one.shortage}" for path, one in tight.items()], "doubt": doubt}
     if mode == "room":
         return said
