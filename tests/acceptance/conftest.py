@@ -26,6 +26,14 @@ PATIENCE = 90.0
 T = TypeVar("T")
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the tables that tests recorded, also those of other processes."""
+    for report in terminalreporter.stats.get("passed", []):
+        for name, value in getattr(report, "user_properties", ()):
+            if name == "table":
+                terminalreporter.write_line(str(value))
+
+
 def wait_for(look: Callable[[], T | None], what: str, seconds: float = PATIENCE) -> T:
     """The first true answer; fails with `what` after the limit."""
     deadline = time.monotonic() + seconds

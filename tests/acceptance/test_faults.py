@@ -6,9 +6,8 @@ What became of a host is asked of the host itself, by plain commands. The table 
 from __future__ import annotations
 
 import itertools
-import sys
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -166,7 +165,6 @@ def ends(serving: Healer) -> Iterator[dict[str, Ended]]:
 
     with ThreadPoolExecutor(3) as pool:
         list(pool.map(in_turn, sorted({case.host for case in CASES})))
-    print(table(found), file=sys.__stderr__, flush=True)
     yield found
     store.close()
 
@@ -216,6 +214,12 @@ def test_a_check_finds_it_sick_before_the_act_and_a_verify_looks_after_it(ends: 
     runs = [run for kind in RunKind for run in ends[case.fault].runs if run.kind is kind]
 
     assert all(run.ended and run.ended <= following.started for run, following in itertools.pairwise(runs))
+
+
+def test_all_have_ended(ends: dict[str, Ended], record_property: Callable[[str, object], None]) -> None:
+    record_property("table", table(ends))
+
+    assert len(ends) == len(CASES)
 
 
 def test_a_start_limit_loop_is_one_incident(ends: dict[str, Ended]) -> None:
