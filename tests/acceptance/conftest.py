@@ -43,7 +43,7 @@ def wait_for(look: Callable[[], T | None], what: str, seconds: float = PATIENCE)
             return answer
         if time.monotonic() > deadline:
             pytest.fail(f"not within {seconds:g} s: {what}; last answer: {answer!r}")
-        time.sleep(0.1)
+        time.sleep(0.4)
 
 
 @dataclass(frozen=True, kw_only=True)

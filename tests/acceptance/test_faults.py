@@ -140,7 +140,7 @@ class Host:
 
     def _ended(self, case: Case, former: Collection[str]) -> tuple[Incident, Decision] | None:
         """The incident that got the action of the case, once this and all others that came of it have ended."""
-        new = [one for one in self._store.incidents(host=self._name, limit=1000) if one.id not in former]
+        new = [one for one in self._store.incidents(host=self._name) if one.id not in former]
         for one in new:
             if one.state is IncidentState.PENDING_APPROVAL:
                 # Asked again before the worker saw the answer, it says so.

@@ -84,6 +84,7 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
     made.store.close()
 
 
+@pytest.mark.long
 def test_a_run_reads_the_same_packed_and_says_when_it_was_removed(stage: Stage) -> None:
     job, _ = quick(stage)
     stage.executor.execute(job)

@@ -183,6 +183,7 @@ def test_a_name_that_is_taken_elsewhere_is_refused(other: Lab, tmp_path: Path) -
     assert [host.state for host in other.status()] == ["running"]
 
 
+@pytest.mark.long
 def test_up_boots_a_host_that_was_shut_down_with_its_disk(other: Lab) -> None:
     other.execute("web1", "echo kept >/var/lib/kept")
     Podman().run("stop", "--time", "20", other.status()[0].container)
@@ -194,6 +195,7 @@ def test_up_boots_a_host_that_was_shut_down_with_its_disk(other: Lab) -> None:
     assert ssh(other, "web1", "true").returncode == 0
 
 
+@pytest.mark.long
 def test_up_replaces_hosts_that_a_cut_off_killed(other: Lab) -> None:
     for pid in container_pids(other.status()[0].container):
         os.kill(pid, signal.SIGKILL)
@@ -205,6 +207,7 @@ def test_up_replaces_hosts_that_a_cut_off_killed(other: Lab) -> None:
     assert ssh(other, "web1", "true").returncode == 0
 
 
+@pytest.mark.long
 def test_up_brings_back_what_is_missing(other: Lab) -> None:
     Podman().remove([other.status()[0].container])
     assert [host.state for host in other.status()] == ["missing"]
@@ -214,6 +217,7 @@ def test_up_brings_back_what_is_missing(other: Lab) -> None:
     assert ssh(other, "web1", "true").returncode == 0
 
 
+@pytest.mark.long
 def test_up_puts_a_pulled_cable_back(other: Lab) -> None:
     other.execute("web1", "ip link set eth0 down")
 
@@ -236,6 +240,7 @@ def test_down_after_a_cut_off_leaves_nothing(other: Lab) -> None:
     assert other.name not in machine.registered()
 
 
+@pytest.mark.long
 def test_a_lab_whose_folder_is_gone_is_removed_by_the_next_command(other: Lab, lab: Lab, tmp_path: Path) -> None:
     container = other.status()[0].container
     other.inventory.parent.rename(tmp_path / "moved away")

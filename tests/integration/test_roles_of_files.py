@@ -191,6 +191,7 @@ def test_file_that_is_exchanged_after_preflight_is_left_alone(stage: Stage) -> N
     )
 
 
+@pytest.mark.long
 def test_rollback_touches_only_what_the_act_left(stage: Stage) -> None:
     script = {"fix_permissions_path": "/opt/careful", "healing_run_id": "inc-1-act"}
     undo = script | {"healing_run_id": "inc-1-rollback"}
@@ -275,6 +276,7 @@ mount -o remount,size=$(($(du -sm . | cut -f1) + 1))m /var/log/journal
 """
 
 
+@pytest.mark.long
 def test_journals_give_no_more_room_than_it_takes_and_nothing_young(stage: Stage) -> None:
     # With this login the user's own journal is there, and does not take the room that is made.
     assert stage.run("free_disk_space/verify", changed=False) == OK

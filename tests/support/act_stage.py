@@ -164,7 +164,7 @@ def until(condition: Callable[[], bool], seconds: float = 20) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "the condition never held"
-        time.sleep(0.02)
+        time.sleep(0.1)
 
 
 def slow(stage: Stage, number: int = 1, **changes: Any) -> tuple[PlaybookJob, Path]:
