@@ -72,9 +72,11 @@ def begun(stage: Stage) -> tuple[PlaybookJob, int]:
     """A run under way whose orchestrator was killed; and its supervisor's pid."""
     job, mark = slow(stage)
     orchestrator = orphaned(stage, job)
-    until(mark.exists)
-    orchestrator.kill()
-    orchestrator.wait()
+    try:
+        until(mark.exists)
+    finally:
+        orchestrator.kill()
+        orchestrator.wait()
     pid = row(stage, job).pid
     assert pid is not None
     return job, pid

@@ -159,7 +159,7 @@ def environment(**more: str) -> dict[str, str]:
     return {key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ} | more  # noqa: TID251
 
 
-def until(condition: Callable[[], bool], seconds: float = 20) -> None:
+def until(condition: Callable[[], bool], seconds: float = 60) -> None:
     """Wait for a condition; never for a time."""
     end = time.monotonic() + seconds
     while not condition():
