@@ -34,6 +34,7 @@ disk: Any = type("Disk", (), runpy.run_path(str(ROOT / "roles/free_disk_space/fi
 zombies: Any = type("Zombies", (), runpy.run_path(str(ROOT / "roles/kill_zombie_process/files/zombies.py")))
 services: Any = type("Services", (), runpy.run_path(str(ROOT / "roles/restart_service/files/service.py")))
 modes: Any = type("Modes", (), runpy.run_path(str(ROOT / "roles/fix_permissions/files/file_mode.py")))
+names: Any = type("Names", (), runpy.run_path(str(ROOT / "roles/restart_network/files/names.py")))
 rotate: Any = type("Rotate", (), runpy.run_path(str(ROOT / "roles/rotate_logs/files/log_rotation.py")))
 
 
@@ -1034,6 +1035,41 @@ def test_a_zombie_that_stays_is_found_and_reaped_by_who_is_told() -> None:
 
     assert [one.parent for one in mine] == [parent.pid]
     assert (sent, gone) == (1, True)
+
+
+# restart_network ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("knows_cache", "code", "said", "sick"),
+    [
+        (True, 0, ". IN NS a.root-servers.net", ""),
+        (True, 1, ".: resolve call failed: No appropriate name servers", "names are not resolved: .: resolve call "),
+        (True, 1, ".: Name '.' does not have any RR of the requested type", ""),
+        (True, 124, "", "systemd-resolved gives no answer in time"),
+        # Before systemd 248.
+        (False, 0, ". IN NS a.root-servers.net", ""),
+        (False, 1, ".: resolve call failed: Query timed out", "names are not resolved: .: resolve call failed: Query"),
+        (False, 124, "", "systemd-resolved gives no answer in time"),
+    ],
+)
+def test_what_resolvectl_says_of_the_root_is_understood(
+    knows_cache: bool, code: int, said: str, sick: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(*command: str, seconds: float) -> tuple[int, str]:
+        if "--cache=no" in command and not knows_cache:
+            return 1, "resolvectl: unrecognized option '--cache=no'"
+        return code, said
+
+    monkeypatch.setitem(names.unresolved.__globals__, "run", run)
+
+    answer = names.unresolved()
+
+    assert answer.startswith(sick)
+    assert bool(answer) == bool(sick)
+
+
+# restart_service ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "0.0.0.0", "::1", "2001:db8::a:1"])
