@@ -80,6 +80,24 @@ def test_service_that_somebody_stopped_is_left_alone(stage: Stage) -> None:
     )
 
 
+def test_old_daemon_that_is_gone_and_counts_as_active_is_doubt(stage: Stage) -> None:
+    """As systemd runs an init script that names no pid file."""
+    start = '/bin/sh -c "sleep 600 &"'
+    service(stage, "old.service", start, "Type=forking", "RemainAfterExit=yes", "GuessMainPID=no")
+    stage.shell("systemctl start old.service")
+    old = {"restart_service_service": "old.service"}
+    assert stage.run("restart_service/verify", changed=False, **old) == OK
+
+    stage.shell(
+        "systemctl kill --signal=KILL old.service; "
+        "timeout 20 sh -c 'until systemctl show old.service | grep -qx SubState=exited; do sleep 0.1; done'"
+    )
+    said = stage.run("restart_service/verify", changed=False, **old)
+
+    stage.shell("systemctl stop old.service")
+    assert said == "old.service counts as active, but none of its processes is left"
+
+
 def test_service_that_keeps_crashing_is_sick(stage: Stage) -> None:
     service(stage, "loop.service", "/bin/sh -c 'exec sleep 0.3'", "Restart=always", "[Unit]", "StartLimitIntervalSec=0")
     stage.shell("systemctl start loop.service")
@@ -188,10 +206,15 @@ def test_service_that_listens_no_more_or_is_restarted_after_the_act_is_not_heale
 
 @pytest.mark.parametrize("role", ["reload_config", "restart_service"])
 def test_what_is_no_name_of_a_unit_is_refused(role: str, stage: Stage) -> None:
-    said = stage.refusals(f"{role}/act", [{f"{role}_service": name} for name in NO_NAMES])
+    cases = [{f"{role}_service": name} for name in NO_NAMES]
+
+    said = stage.refusals(f"{role}/act", cases)
+    # Control characters, and a look-alike.
+    doubts = stage.refusals(f"{role}/verify", cases[-8:-4])
 
     assert_begin(said, ["refused: this is no name of a "] * len(NO_NAMES))
-    assert all(one.isprintable() and len(one) < 400 for one in said)
+    assert_begin(doubts, ["this is no name of a "] * 4)
+    assert all(one.isprintable() and len(one) < 400 for one in said + doubts)
 
 
 def test_services_that_may_not_be_reloaded_are_refused(stage: Stage) -> None:
