@@ -34,6 +34,9 @@ disk: Any = type("Disk", (), runpy.run_path(str(ROOT / "roles/free_disk_space/fi
 zombies: Any = type("Zombies", (), runpy.run_path(str(ROOT / "roles/kill_zombie_process/files/zombies.py")))
 services: Any = type("Services", (), runpy.run_path(str(ROOT / "roles/restart_service/files/service.py")))
 modes: Any = type("Modes", (), runpy.run_path(str(ROOT / "roles/fix_permissions/files/file_mode.py")))
+configurations: Any = type(
+    "Configurations", (), runpy.run_path(str(ROOT / "roles/reload_config/files/configuration.py"))
+)
 names: Any = type("Names", (), runpy.run_path(str(ROOT / "roles/restart_network/files/names.py")))
 rotate: Any = type("Rotate", (), runpy.run_path(str(ROOT / "roles/rotate_logs/files/log_rotation.py")))
 
@@ -1035,6 +1038,36 @@ def test_a_zombie_that_stays_is_found_and_reaped_by_who_is_told() -> None:
 
     assert [one.parent for one in mine] == [parent.pid]
     assert (sent, gone) == (1, True)
+
+
+# reload_config -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "command", "code", "says"),
+    [
+        ("nginx", "nginx -t -q", 1, "nginx -t -q says: ERROR: line 7"),
+        ("php8.2-fpm", "php-fpm8.2 -t", 78, "php-fpm8.2 -t says: ERROR: line 7"),
+        ("php-fpm", "php-fpm -t", 78, "php-fpm -t says: ERROR: line 7"),
+        ("php-fpm", "php-fpm -t", 0, ""),
+        # No such program.
+        ("php-fpm", "php-fpm -t", 127, ""),
+        ("orders", "", 1, ""),
+    ],
+)
+def test_a_configuration_is_tested_by_its_service_s_own_program(
+    name: str, command: str, code: int, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def run(words: tuple[str, ...], seconds: float) -> tuple[int, str]:
+        asked.append(" ".join(words))
+        return code, "notice: one\nERROR: line 7\n"
+
+    monkeypatch.setitem(configurations.broken.__globals__, "run", run)
+
+    assert configurations.broken(name) == says
+    assert asked == [command] * bool(command)
 
 
 # restart_network ---------------------------------------------------------------------------------

@@ -56,12 +56,26 @@ def test_services_that_may_not_be_restarted_are_refused(stage: Stage) -> None:
 def test_service_is_not_started_on_a_configuration_that_its_own_test_calls_broken(stage: Stage) -> None:
     stage.lab.break_("nginx-broken", HOST)
     nginx = {"restart_service_service": "nginx.service"}
+    for name in ("php-fpm", "php8.2-fpm"):
+        service(stage, f"{name}.service", "/bin/false")
+    # Debian's packages have a version in their names, Fedora's have none.
+    stage.shell(
+        "printf '#!/bin/sh\\necho \"ERROR: $0 $*\" >&2; exit 78\\n' | tee /usr/bin/php-fpm >/usr/bin/php-fpm8.2; "
+        "chmod +x /usr/bin/php-fpm*; systemctl start php-fpm php8.2-fpm; timeout 20 sh -c "
+        "'until systemctl is-failed --quiet php-fpm && systemctl is-failed --quiet php8.2-fpm; do sleep 0.1; done'"
+    )
 
-    said = stage.run("restart_service/act", changed=False, **nginx)
-    stage.shell("rm /etc/nginx/conf.d/shop-broken.conf")
+    said, *php = stage.refusals(
+        "restart_service/act", [nginx, *({"restart_service_service": name} for name in ("php-fpm", "php8.2-fpm"))]
+    )
+    stage.shell("rm /etc/nginx/conf.d/shop-broken.conf /usr/bin/php-fpm* /etc/systemd/system/php*-fpm.service")
 
     assert said.startswith("refused: nginx.service would be started with a broken configuration, `nginx -t -q` says: ")
     assert 'unknown directive "retrun" in /etc/nginx/conf.d/shop-broken.conf:1' in said
+    assert [one.partition("with a broken configuration, ")[2] for one in php] == [
+        "`php-fpm -t` says: ERROR: /usr/bin/php-fpm -t",
+        "`php-fpm8.2 -t` says: ERROR: /usr/bin/php-fpm8.2 -t",
+    ]
     assert stage.run("restart_service/act", changed=True, **nginx) == OK
 
 
