@@ -320,7 +320,8 @@ NOT_TO_BE_ROTATED = [
     (f"{LOGS}/open/a.log", "grow {path}; chmod 0777 {folder}", "{path} lies below {folder}, where everybody may write"),
     (
         f"{LOGS}/rude.log",
-        "grow {path}; systemd-run --collect --unit=rude sh -c 'exec sleep 60 <>{path}'; sleep 0.2",
+        "grow {path}; systemd-run --collect --unit=rude sh -c 'exec sleep 60 <>{path}'; "
+        "timeout 20 sh -c 'until readlink /proc/[0-9]*/fd/* | grep -qx {path}; do sleep 0.1; done'",
         "sleep (",
     ),
     (

@@ -158,7 +158,10 @@ def test_socket_that_failed_with_its_service_is_started_again(stage: Stage) -> N
 @pytest.mark.long
 def test_instance_of_a_template_is_restarted(stage: Stage) -> None:
     service(stage, "worker@.service", "/usr/bin/tail -f /run/%i")
-    stage.shell("systemctl reset-failed; systemctl start worker@blue; sleep 0.2; touch /run/blue")
+    stage.shell(
+        "rm -f /run/blue; systemctl start worker@blue; "
+        "timeout 20 sh -c 'until systemctl is-failed --quiet worker@blue; do sleep 0.1; done'; touch /run/blue"
+    )
     worker = {"restart_service_service": "worker@blue.service"}
 
     assert stage.check("restart_service/act", changed=True, **worker) == OK
@@ -168,7 +171,7 @@ def test_instance_of_a_template_is_restarted(stage: Stage) -> None:
     stage.shell("systemctl stop worker@blue; rm /run/blue")
 
 
-#: Crashes once a second, and listens meanwhile for as long as its file is there.
+#: Crashes more than once a second, and listens meanwhile for as long as its file is there.
 FLAPPING = """#!/usr/bin/python3
 import os, socket, time
 with socket.socket() as server, socket.socket(socket.AF_UNIX) as local:
@@ -179,7 +182,7 @@ with socket.socket() as server, socket.socket(socket.AF_UNIX) as local:
             os.unlink("/run/flap.sock")
         local.bind("/run/flap.sock")
         local.listen()
-    time.sleep(1 if os.path.exists("/run/flap.listens") else 999)
+    time.sleep(0.4 if os.path.exists("/run/flap.listens") else 999)
     raise SystemExit(3)
 """
 
@@ -190,9 +193,7 @@ def test_service_that_listens_no_more_or_is_restarted_after_the_act_is_not_heale
         f"cat >/usr/local/bin/flap <<'EOF'\n{FLAPPING}EOF\nchmod +x /usr/local/bin/flap; touch /run/flap.listens"
     )
     service(stage, "flap.service", "/usr/local/bin/flap", "Restart=always", "[Unit]", "StartLimitIntervalSec=0")
-    stage.shell(
-        "systemctl start flap; while systemctl show -p NRestarts flap | grep -q =0; do sleep 0.1; done; sleep 0.2"
-    )
+    stage.shell("systemctl start flap; while systemctl show -p NRestarts flap | grep -q =0; do sleep 0.1; done")
     flap = {"restart_service_service": "flap.service"}
 
     assert stage.run("restart_service/verify", changed=False, **flap).startswith("sick: flap.service ")
@@ -207,7 +208,10 @@ def test_service_that_listens_no_more_or_is_restarted_after_the_act_is_not_heale
     )
     stage.shell("sed -i s/listened/was/ /run/healing-bot/restart_service/flap.service.json; systemctl restart flap")
     assert "so somebody else restarts it" in stage.run("restart_service/verify", changed=False, **flap)
-    stage.shell("systemctl kill --signal=KILL flap; sleep 0.5")
+    stage.shell(
+        "systemctl kill --signal=KILL flap; "
+        "timeout 20 sh -c 'until systemctl show flap | grep -qx NRestarts=1; do sleep 0.1; done'"
+    )
     assert stage.run("restart_service/verify", changed=False, **flap) == (
         "sick: flap.service keeps restarting (1 times so far)"
     )
