@@ -105,6 +105,20 @@ def test_scenario_runs_the_production_playbooks(action: Action) -> None:
 
 
 @each_action
+def test_scenario_asks_for_what_must_be_refused(action: Action) -> None:
+    plays = yaml.safe_load((ROOT / "molecule" / action.id / "verify.yml").read_text(encoding="utf-8"))
+    asked = [
+        task
+        for play in plays
+        for task in play.get("tasks", ())
+        if task.get("ansible.builtin.include_tasks") == "../shared/refused.yml"
+    ]
+
+    assert asked
+    assert all(task["vars"]["role"] == action.id and task["vars"]["because"] for task in asked)
+
+
+@each_action
 def test_every_task_is_named_and_needs_no_galaxy(action: Action) -> None:
     for entry in entries(action):
         for task in tasks(action.role, entry):

@@ -34,6 +34,10 @@ disk: Any = type("Disk", (), runpy.run_path(str(ROOT / "roles/free_disk_space/fi
 zombies: Any = type("Zombies", (), runpy.run_path(str(ROOT / "roles/kill_zombie_process/files/zombies.py")))
 services: Any = type("Services", (), runpy.run_path(str(ROOT / "roles/restart_service/files/service.py")))
 modes: Any = type("Modes", (), runpy.run_path(str(ROOT / "roles/fix_permissions/files/file_mode.py")))
+configurations: Any = type(
+    "Configurations", (), runpy.run_path(str(ROOT / "roles/reload_config/files/configuration.py"))
+)
+names: Any = type("Names", (), runpy.run_path(str(ROOT / "roles/restart_network/files/names.py")))
 rotate: Any = type("Rotate", (), runpy.run_path(str(ROOT / "roles/rotate_logs/files/log_rotation.py")))
 
 
@@ -1034,6 +1038,71 @@ def test_a_zombie_that_stays_is_found_and_reaped_by_who_is_told() -> None:
 
     assert [one.parent for one in mine] == [parent.pid]
     assert (sent, gone) == (1, True)
+
+
+# reload_config -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "command", "code", "says"),
+    [
+        ("nginx", "nginx -t -q", 1, "nginx -t -q says: ERROR: line 7"),
+        ("php8.2-fpm", "php-fpm8.2 -t", 78, "php-fpm8.2 -t says: ERROR: line 7"),
+        ("php-fpm", "php-fpm -t", 78, "php-fpm -t says: ERROR: line 7"),
+        ("php-fpm", "php-fpm -t", 0, ""),
+        # No such program.
+        ("php-fpm", "php-fpm -t", 127, ""),
+        ("orders", "", 1, ""),
+    ],
+)
+def test_a_configuration_is_tested_by_its_service_s_own_program(
+    name: str, command: str, code: int, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def run(words: tuple[str, ...], seconds: float) -> tuple[int, str]:
+        asked.append(" ".join(words))
+        return code, "notice: one\nERROR: line 7\n"
+
+    monkeypatch.setitem(configurations.broken.__globals__, "run", run)
+
+    assert configurations.broken(name) == says
+    assert asked == [command] * bool(command)
+
+
+# restart_network ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("knows_cache", "code", "said", "sick"),
+    [
+        (True, 0, ". IN NS a.root-servers.net", ""),
+        (True, 1, ".: resolve call failed: No appropriate name servers", "names are not resolved: .: resolve call "),
+        (True, 1, ".: Name '.' does not have any RR of the requested type", ""),
+        (True, 124, "", "systemd-resolved gives no answer in time"),
+        # Before systemd 248.
+        (False, 0, ". IN NS a.root-servers.net", ""),
+        (False, 1, ".: resolve call failed: Query timed out", "names are not resolved: .: resolve call failed: Query"),
+        (False, 124, "", "systemd-resolved gives no answer in time"),
+    ],
+)
+def test_what_resolvectl_says_of_the_root_is_understood(
+    knows_cache: bool, code: int, said: str, sick: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(*command: str, seconds: float) -> tuple[int, str]:
+        if "--cache=no" in command and not knows_cache:
+            return 1, "resolvectl: unrecognized option '--cache=no'"
+        return code, said
+
+    monkeypatch.setitem(names.unresolved.__globals__, "run", run)
+
+    answer = names.unresolved()
+
+    assert answer.startswith(sick)
+    assert bool(answer) == bool(sick)
+
+
+# restart_service ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "0.0.0.0", "::1", "2001:db8::a:1"])

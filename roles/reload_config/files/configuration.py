@@ -129,7 +129,8 @@ def newer(told: dict[str, str]) -> list[str]:
 
 def broken(name: str) -> str:
     """What the service's own test says against its configuration; empty: nothing, or it has no test."""
-    version = re.fullmatch(r"php([\d.]+)-fpm", name)
+    # Debian's packages have a version in their names, Fedora's have none.
+    version = re.fullmatch(r"php([\d.]*)-fpm", name)
     command = (f"php-fpm{version[1]}", "-t") if version else TESTS.get(name)
     if command is None:
         return ""

@@ -4,7 +4,7 @@ Usage: python3 -I - PATTERN...
 
 PATTERN: units that are never touched on this host, as shell patterns. Answers one JSON object: `doubt` (why nothing can
 be said or done here), `sick` (the symptom), both empty where all is well. It asks for the root's name servers, which
-every resolver knows, past the cache: an answer of any kind is one.
+every resolver knows, past the cache where resolvectl can (systemd 248): an answer of any kind is one.
 """
 
 from __future__ import annotations
@@ -111,7 +111,11 @@ def look(patterns: Sequence[str]) -> dict[str, str]:
 
 def unresolved() -> str:
     """What went wrong with a question to a name server; empty: it was answered."""
-    code, said = run("resolvectl", "--cache=no", "--legend=no", "--type=NS", "query", ".", seconds=UPSTREAM)
+    question = ("--legend=no", "--type=NS", "query", ".")
+    code, said = run("resolvectl", "--cache=no", *question, seconds=UPSTREAM)
+    # It names an option that it does not know, in whatever language.
+    if code and "--cache" in said:
+        code, said = run("resolvectl", *question, seconds=UPSTREAM)
     if code == 124:
         return "systemd-resolved gives no answer in time"
     if code and not said.endswith(ANSWERED):
