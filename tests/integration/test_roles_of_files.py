@@ -38,7 +38,8 @@ def test_caches_of_which_nothing_can_be_said_are_left_alone(stage: Stage) -> Non
         "import fcntl, time; lock = open('/var/lib/apt/lists/lock', 'w'); fcntl.lockf(lock, fcntl.LOCK_EX); "
         "open('/run/held', 'w'); time.sleep(60)"
     )
-    stage.shell(f'systemd-run --collect --unit=holder python3 -c "{hold}"; until test -e /run/held; do sleep 0.1; done')
+    stage.shell(f'systemd-run --collect --unit=holder python3 -c "{hold}"')
+    stage.until("test -e /run/held")
 
     assert stage.run("clear_cache/verify", changed=False) == "apt is at work"
     assert stage.run("clear_cache/act", changed=False) == "refused: apt is at work"
@@ -384,7 +385,7 @@ def test_no_line_of_a_fast_writer_is_lost(stage: Stage) -> None:
     stage.shell(f"rm -rf /var/log/fast; mkdir /var/log/fast; cat >/opt/fast.py <<'E'{FAST_WRITER}E\n")
     for who in "ab":
         stage.shell(f"systemd-run --collect --unit=fast-{who} python3 /opt/fast.py {who}")
-    stage.shell("timeout 60 sh -c 'until [ $(stat -c %s /var/log/fast/fast.log) -gt 150000000 ]; do sleep 0.1; done'")
+    stage.until("[ $(stat -c %s /var/log/fast/fast.log) -gt 150000000 ]", 60)
     inode = stage.shell("stat -c %i /var/log/fast/fast.log")
 
     assert stage.run("rotate_logs/act", changed=True, rotate_logs_path="/var/log/fast/fast.log") == OK

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -103,6 +104,11 @@ class Stage:
 
     def shell(self, command: str) -> str:
         return self.lab.execute(HOST, command).stdout.strip()
+
+    def until(self, condition: str, seconds: int = 20) -> None:
+        """Wait on the host for a shell condition; it fails where that does not come true in time."""
+        waiting = f"until {condition}; do sleep 0.1; done"
+        self.lab.execute(HOST, f"timeout {seconds} sh -c {shlex.quote(waiting)}", timeout=seconds + 10)
 
     def _environment(self) -> Mapping[str, str]:
         return {
