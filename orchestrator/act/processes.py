@@ -19,6 +19,10 @@ _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 _LIBC = ctypes.CDLL(None, use_errno=True)
 #: Seconds between two looks while processes are being killed.
 _LOOK = 0.02
+#: Looks at a process that shows no environment.
+_STARTING = 10
+#: include/linux/sched.h, in the flags of /proc/PID/stat.
+_PF_KTHREAD = 0x00200000
 _SUPERVISOR = b"orchestrator.supervise"
 
 
@@ -100,9 +104,21 @@ def descendants(root: int) -> set[int]:
 
 
 def marked(entry: str) -> set[int]:
-    """Pids whose initial environment holds exactly `entry` (NAME=value), as far as we may read it."""
-    needle = os.fsencode(entry)
-    return {pid for pid in _pids() if needle in _words(pid, "environ") and start_time(pid) is not None}
+    """Pids whose initial environment holds exactly `entry` (NAME=value), as far as we may read it.
+
+    A program that is just being started shows no environment for a moment, so what shows none is looked at again.
+    """
+    needle, found = os.fsencode(entry), set()
+    hidden = set(_pids())
+    for look in range(_STARTING):
+        if look:
+            time.sleep(_LOOK)
+        seen = {pid: _words(pid, "environ") for pid in hidden}
+        found |= {pid for pid, words in seen.items() if needle in words and start_time(pid) is not None}
+        hidden = {pid for pid, words in seen.items() if words == [b""] and _is_program(pid)}
+        if not hidden:
+            break
+    return found
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -164,6 +180,12 @@ def kill_all(find: Callable[[], set[int]], seconds: float) -> set[int]:
             except (ProcessLookupError, PermissionError):
                 continue
         time.sleep(_LOOK)
+
+
+def _is_program(pid: int) -> bool:
+    """Alive, and no thread of the kernel: those have no environment at all."""
+    fields = _stat(pid)
+    return fields is not None and fields[0] not in "ZX" and not int(fields[6]) & _PF_KTHREAD
 
 
 def _pids() -> list[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -134,11 +135,27 @@ def test_a_killed_supervisor_takes_its_playbook_along_and_leaves_unknown(stage: 
     assert mark.read_text() == "began"
 
 
+def test_a_process_is_found_also_while_it_starts_a_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    again = 'exec sh -c "$0" "$0"'
+    with subprocess.Popen(["sh", "-c", again, again], env={"HEALING_RUN": "one", "PATH": os.defpath}) as busy:
+        monkeypatch.setattr(processes, "_pids", lambda: [busy.pid])
+
+        found = [processes.marked("HEALING_RUN=one") for _ in range(1000)]
+
+        busy.kill()
+    assert found == [{busy.pid}] * 1000
+
+
 def test_without_anyone_waiting_a_killed_supervisor_still_ends_its_playbook(stage: Stage) -> None:
-    """The orchestrator is dead as well: the kernel tells the playbook."""
+    """The orchestrator is dead as well: the kernel tells the playbook.
+
+    While a task is at work: a worker that Ansible is just starting may miss the word. That one is ended by whoever
+    takes the run up, and its host's slot is shut until then.
+    """
     job, mark = slow(stage)
     orphan = orphaned(stage, job)
     until(mark.exists)
+    until(lambda: bool(processes.named("sleep", stage.left(job))))
     run = stage.store.run(job.run_id)
     assert run is not None
     assert run.pid is not None
