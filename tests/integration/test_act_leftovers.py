@@ -68,12 +68,19 @@ def row(stage: Stage, job: PlaybookJob) -> Run:
     return run
 
 
+def asleep(stage: Stage, job: PlaybookJob) -> bool:
+    """Whether the playbook's long task is at work."""
+    return bool(processes.named("sleep", stage.left(job)))
+
+
 def begun(stage: Stage) -> tuple[PlaybookJob, int]:
     """A run under way whose orchestrator was killed; and its supervisor's pid."""
     job, mark = slow(stage)
     orchestrator = orphaned(stage, job)
     try:
         until(mark.exists)
+        # Between two tasks the kernel's word to the playbook may pass its next worker by: see test_act_ends.
+        until(lambda: asleep(stage, job))
     finally:
         orchestrator.kill()
         orchestrator.wait()
@@ -84,7 +91,6 @@ def begun(stage: Stage) -> tuple[PlaybookJob, int]:
 
 def stop_playbook(stage: Stage, job: PlaybookJob) -> set[int]:
     """SIGSTOP whatever runs of the playbook: it can't end by itself any more."""
-    until(lambda: bool(processes.named("sleep", stage.left(job))))
     for pid in stage.left(job):
         os.kill(pid, signal.SIGSTOP)
     return stage.left(job)
@@ -112,6 +118,8 @@ def test_after_all_was_killed_a_pass_ends_the_run_and_what_is_left_of_it(stage: 
     os.kill(supervisor, signal.SIGKILL)
     until(lambda: not processes.alive(supervisor, row(stage, job).pid_start or 0))
     name = f"run {job.run_id}"
+    # The last of its threads takes its locks along, a moment after the first is seen dead.
+    until(lambda: look(stage)[name].ok is not None)
 
     told = look(stage)
     assert told[name].ok is False
@@ -168,7 +176,6 @@ def test_rows_are_left_to_a_worker_that_lives(stage: Stage) -> None:
 @pytest.mark.usefixtures("aged")
 def test_a_process_that_hangs_is_told_and_left_alone(stage: Stage) -> None:
     job, supervisor = begun(stage)
-    until(lambda: bool(processes.named("sleep", stage.left(job))))
     os.kill(supervisor, signal.SIGSTOP)
     with closing(sqlite3.connect(stage.settings.database_url.removeprefix("sqlite:///"))) as store, store:
         store.execute("UPDATE run SET lease_until = 0")
