@@ -148,6 +148,11 @@ class Incident:
     age_at_detection: float
     #: One sentence: why it is in this state.
     reason: str = ""
+    #: Who asked for it; '' where a log line opened it.
+    asked_by: str = ""
+    #: The incident whose healing this one goes on with, as its step number `step`; '' and 1: it stands alone.
+    follows: str = ""
+    step: int = 1
 
 
 def hides(state: IncidentState | str, age: float, signal: Signal, fresh_seconds: float) -> bool:

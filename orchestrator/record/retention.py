@@ -25,8 +25,10 @@ from orchestrator.record.schema import (
     DECISION,
     EVENT,
     EVIDENCE,
+    EXCHANGE,
     INCIDENT,
     OLD_ATTEMPT,
+    OUTBREAK_MEMBER,
     PRUNED,
     RUN,
     RUN_HOST,
@@ -101,7 +103,7 @@ class RetentionRecords(Records):
             runs = sa.select(RUN.c.id).where(RUN.c.incident_id.in_(found))
             connection.execute(RUN_HOST.delete().where(RUN_HOST.c.run_id.in_(runs)))
             gone = connection.execute(RUN.delete().where(RUN.c.incident_id.in_(found))).rowcount
-            for table in (EVIDENCE, SIGNATURE, DECISION, VERDICT, APPROVAL):
+            for table in (EVIDENCE, SIGNATURE, DECISION, VERDICT, APPROVAL, EXCHANGE, OUTBREAK_MEMBER):
                 connection.execute(table.delete().where(table.c.incident_id.in_(found)))
             connection.execute(INCIDENT.delete().where(INCIDENT.c.id.in_(found)))
             ledger.write(

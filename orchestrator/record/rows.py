@@ -39,6 +39,9 @@ def incident(row: Row) -> Incident:
         count=row["count"],
         age_at_detection=row["age_at_detection"],
         reason=row["reason"],
+        asked_by=row["asked_by"],
+        follows=row["follows"],
+        step=row["step"],
     )
 
 

@@ -17,7 +17,7 @@ from orchestrator.record import lease
 
 #: Raise it with every change of a table, and add the step to `migrations`; a store of a newer version is refused
 #: before it is touched.
-VERSION = 2
+VERSION = 3
 
 
 class Moment(sa.types.TypeDecorator[datetime]):
@@ -95,6 +95,11 @@ INCIDENT = _table(
     sa.Column("count", sa.Integer, nullable=False),
     sa.Column("age_at_detection", sa.Float, nullable=False),
     _text("reason"),
+    #: Who asked for it; '' where a log line opened it.
+    _text("asked_by", server_default=""),
+    #: The incident whose healing this one goes on with, as its step number `step`; '' and 1: it stands alone.
+    _text("follows", server_default=""),
+    sa.Column("step", sa.Integer, nullable=False, server_default="1"),
     sqlite_autoincrement=True,
 )
 _UNDER_WAY = INCIDENT.c.state.in_(sorted(UNDER_WAY))
@@ -111,6 +116,7 @@ sa.Index("incident_by_state", INCIDENT.c.state, INCIDENT.c.seq)
 sa.Index("incident_of_subject", INCIDENT.c.host, INCIDENT.c.subject_kind, INCIDENT.c.subject_name)
 
 SIGNATURE = _table("incident_signature", _of_incident(primary_key=True), _text("signature", primary_key=True))
+sa.Index("incident_by_signature", SIGNATURE.c.signature)
 
 EVIDENCE = _table(
     "evidence",
@@ -141,7 +147,79 @@ DECISION = _table(
     _text("chooser"),
     _text("shown_digest"),
     sa.Column("confidence", sa.Float),
+    #: What could be chosen: [[action, {parameter: [value]}]]; NULL in records of older versions.
+    sa.Column("offered", sa.JSON(none_as_null=True)),
 )
+
+#: One question to a model and its answer, whole: the texts are UTF-8, packed with zlib, and known by their SHA-256.
+EXCHANGE = _table(
+    "exchange",
+    sa.Column("seq", sa.Integer, primary_key=True),
+    _of_incident(),
+    _moment("at"),
+    _text("model"),
+    _text("prompt_version"),
+    _text("shown_digest"),
+    sa.Column("shown", sa.LargeBinary, nullable=False),
+    #: '' and empty where no answer came.
+    _text("reply_digest"),
+    sa.Column("reply", sa.LargeBinary, nullable=False),
+    #: NULL: the service did not say.
+    sa.Column("tokens_in", sa.Integer),
+    sa.Column("tokens_out", sa.Integer),
+    #: In the currency of the prices in the settings; NULL: no price is set, or no tokens were told.
+    sa.Column("cost", sa.Float),
+    sa.Column("seconds", sa.Float, nullable=False),
+    #: Stable code of the error that it ended with; '': it was answered in the agreed shape.
+    _text("error"),
+    sqlite_autoincrement=True,
+)
+sa.Index("exchange_of_incident", EXCHANGE.c.incident_id)
+
+#: A person's word about what memory may choose for a signature. What memory learned itself is counted from incidents.
+PRECEDENT = _table(
+    "precedent",
+    _text("signature", primary_key=True),
+    _text("template"),
+    #: pinned or forbidden.
+    _text("standing"),
+    #: '' where it is forbidden.
+    _text("action"),
+    sa.Column("parameters", sa.JSON, nullable=False),
+    _text("actor"),
+    _text("reason"),
+    _moment("at"),
+)
+
+#: Incidents of one signature on several hosts, decided once and healed in waves.
+OUTBREAK = _table(
+    "outbreak",
+    sa.Column("seq", sa.Integer, primary_key=True),
+    _text("id", unique=True),
+    _text("signature"),
+    _text("template"),
+    _text("action"),
+    sa.Column("parameters", sa.JSON, nullable=False),
+    #: healing, healed or stopped.
+    _text("state"),
+    #: The wave under way or the last one; 0 before the first.
+    sa.Column("wave", sa.Integer, nullable=False),
+    _text("reason"),
+    _moment("opened_at"),
+    _moment("ended_at", nullable=True),
+    sqlite_autoincrement=True,
+)
+sa.Index("outbreak_by_signature", OUTBREAK.c.signature, OUTBREAK.c.seq)
+
+OUTBREAK_MEMBER = _table(
+    "outbreak_member",
+    _of_incident(primary_key=True),
+    sa.Column("outbreak_id", sa.ForeignKey("outbreak.id"), nullable=False),
+    _text("host"),
+    #: 0: in no wave yet.
+    sa.Column("wave", sa.Integer, nullable=False),
+)
+sa.Index("member_of_outbreak", OUTBREAK_MEMBER.c.outbreak_id, OUTBREAK_MEMBER.c.wave)
 
 VERDICT = _table(
     "verdict",
@@ -169,6 +247,13 @@ APPROVAL = _table(
     _text("answered_by"),
     _moment("answered_at", nullable=True),
     _text("answer_reason"),
+    #: Who asked for the healing: where four eyes are required, somebody else must answer. '' for a log line.
+    _text("asked_by", server_default=""),
+    sa.Column("four_eyes", sa.Boolean, nullable=False, server_default=sa.false()),
+    #: Digests of what it is bound to, by part: so that a person is told which part changed.
+    sa.Column("parts", sa.JSON, nullable=False, server_default="{}"),
+    #: What `--check --diff` printed on the host when it was asked, bounded and redacted.
+    _text("changes", server_default=""),
 )
 sa.Index("approval_of_incident", APPROVAL.c.incident_id)
 
@@ -204,6 +289,9 @@ RUN_HOST = _table(
     _text("host", primary_key=True),
     #: True while the run goes on or the host may still be at work: no other run may hold the host.
     sa.Column("held", sa.Boolean, nullable=False),
+    #: How the run ended on this host; '' while it runs, and where the run is of one host.
+    _text("status", server_default=""),
+    _text("reason", server_default=""),
 )
 sa.Index(
     "one_run_a_host",

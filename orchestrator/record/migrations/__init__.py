@@ -13,10 +13,10 @@ import sqlalchemy as sa
 from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 
-from orchestrator.record.migrations import v1, v2
+from orchestrator.record.migrations import v1, v2, v3
 
 #: The first makes version 1 out of an empty file.
-STEPS: tuple[Callable[[Operations], None], ...] = (v1.upgrade, v2.upgrade)
+STEPS: tuple[Callable[[Operations], None], ...] = (v1.upgrade, v2.upgrade, v3.upgrade)
 
 
 def run(connection: sa.Connection, version: int) -> int:

@@ -1,0 +1,99 @@
+"""Version 3: exchanges with a model, memory, outbreaks, steps of a healing, and what an approval is bound to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from alembic.operations import Operations
+
+MOMENT = sa.String(27)
+
+
+def upgrade(op: Operations) -> None:
+    """Rows of version 2 stay as they are."""
+    op.add_column("incident", _text("asked_by", server_default=""))
+    op.add_column("incident", _text("follows", server_default=""))
+    op.add_column("incident", sa.Column("step", sa.Integer, nullable=False, server_default="1"))
+    op.create_index("incident_by_signature", "incident_signature", ["signature"])
+    op.add_column("decision", sa.Column("offered", sa.JSON))
+    op.add_column("approval", _text("asked_by", server_default=""))
+    op.add_column("approval", sa.Column("four_eyes", sa.Boolean, nullable=False, server_default=sa.false()))
+    op.add_column("approval", sa.Column("parts", sa.JSON, nullable=False, server_default="{}"))
+    op.add_column("approval", _text("changes", server_default=""))
+    op.add_column("run_host", _text("status", server_default=""))
+    op.add_column("run_host", _text("reason", server_default=""))
+    _exchanges(op)
+    _memory(op)
+    _outbreaks(op)
+
+
+def _text(name: str, **options: Any) -> sa.Column[str]:
+    return sa.Column(name, sa.Text, nullable=False, **options)
+
+
+def _incident(**options: Any) -> sa.Column[str]:
+    return sa.Column("incident_id", sa.Text, sa.ForeignKey("incident.id"), nullable=False, **options)
+
+
+def _exchanges(op: Operations) -> None:
+    op.create_table(
+        "exchange",
+        sa.Column("seq", sa.Integer, primary_key=True),
+        _incident(),
+        sa.Column("at", MOMENT, nullable=False),
+        _text("model"),
+        _text("prompt_version"),
+        _text("shown_digest"),
+        sa.Column("shown", sa.LargeBinary, nullable=False),
+        _text("reply_digest"),
+        sa.Column("reply", sa.LargeBinary, nullable=False),
+        sa.Column("tokens_in", sa.Integer),
+        sa.Column("tokens_out", sa.Integer),
+        sa.Column("cost", sa.Float),
+        sa.Column("seconds", sa.Float, nullable=False),
+        _text("error"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("exchange_of_incident", "exchange", ["incident_id"])
+
+
+def _memory(op: Operations) -> None:
+    op.create_table(
+        "precedent",
+        _text("signature", primary_key=True),
+        _text("template"),
+        _text("standing"),
+        _text("action"),
+        sa.Column("parameters", sa.JSON, nullable=False),
+        _text("actor"),
+        _text("reason"),
+        sa.Column("at", MOMENT, nullable=False),
+    )
+
+
+def _outbreaks(op: Operations) -> None:
+    op.create_table(
+        "outbreak",
+        sa.Column("seq", sa.Integer, primary_key=True),
+        _text("id", unique=True),
+        _text("signature"),
+        _text("template"),
+        _text("action"),
+        sa.Column("parameters", sa.JSON, nullable=False),
+        _text("state"),
+        sa.Column("wave", sa.Integer, nullable=False),
+        _text("reason"),
+        sa.Column("opened_at", MOMENT, nullable=False),
+        sa.Column("ended_at", MOMENT),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("outbreak_by_signature", "outbreak", ["signature", "seq"])
+    op.create_table(
+        "outbreak_member",
+        _incident(primary_key=True),
+        sa.Column("outbreak_id", sa.Text, sa.ForeignKey("outbreak.id"), nullable=False),
+        _text("host"),
+        sa.Column("wave", sa.Integer, nullable=False),
+    )
+    op.create_index("member_of_outbreak", "outbreak_member", ["outbreak_id", "wave"])
