@@ -254,6 +254,8 @@ APPROVAL = _table(
     sa.Column("parts", sa.JSON, nullable=False, server_default="{}"),
     #: What `--check --diff` printed on the host when it was asked, bounded and redacted.
     _text("changes", server_default=""),
+    #: What changed since it was asked, as a sentence; '': it is not void.
+    _text("void_reason", server_default=""),
 )
 sa.Index("approval_of_incident", APPROVAL.c.incident_id)
 

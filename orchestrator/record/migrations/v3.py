@@ -21,6 +21,7 @@ def upgrade(op: Operations) -> None:
     op.add_column("approval", sa.Column("four_eyes", sa.Boolean, nullable=False, server_default=sa.false()))
     op.add_column("approval", sa.Column("parts", sa.JSON, nullable=False, server_default="{}"))
     op.add_column("approval", _text("changes", server_default=""))
+    op.add_column("approval", _text("void_reason", server_default=""))
     op.add_column("run_host", _text("status", server_default=""))
     op.add_column("run_host", _text("reason", server_default=""))
     _exchanges(op)
