@@ -1,22 +1,29 @@
-"""Who may ask what, before any route: host name, origin, token, size. New routes are covered without a word.
+"""Who asks, before any route: host name, origin, token, size. New routes are covered without a word.
 
-Reads are open on a loopback address alone; whatever changes state needs the bearer token anywhere. A browser
-page of another site reaches nothing: its Host (DNS rebinding) or Origin (forged form) gives it away.
+Reads are open on a loopback address alone; whatever changes state needs a bearer token anywhere, and its role is
+looked at by the route (see roles). A browser page of another site reaches nothing: its Host (DNS rebinding) or
+Origin (forged form) gives it away. Whatever asks for a change is recorded, with its actor, address and outcome.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hmac
+import logging
 from http import HTTPStatus
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import error_response
+from api.identity import Identities, Throttle
+from api.roles import PUBLIC
+from orchestrator.access import is_loopback
+from orchestrator.domain.access import ANONYMOUS, Identity
+from orchestrator.domain.speech import printable
+from orchestrator.errors import HealingError, StoreUnavailable
 
 #: Bytes of a request's body. The longest one carries a log line.
 BODY_LIMIT = 64 * 1024
@@ -28,38 +35,66 @@ LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 SAFE_HEADERS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 
 
+#: Characters of a path that the ledger keeps.
+PATH_KEPT = 200
+
+log = logging.getLogger("healing.api")
+
+
 class Guard:
     """ASGI middleware."""
 
-    def __init__(self, app: ASGIApp, *, token: str, api_host: str) -> None:
+    def __init__(self, app: ASGIApp, *, identities: Identities, api_host: str, api_url: str) -> None:
         self._app = app
-        self._token = token.encode()
-        self._names = LOOPBACK_NAMES | {api_host.lower().strip("[]")}
-        self._loopback = _is_loopback(api_host)
+        self._identities = identities
+        self._throttle = Throttle()
+        # A proxy on this machine passes on the name that people reach it by.
+        named = {api_host.lower().strip("[]"), urlsplit(api_url).hostname or ""}
+        self._names = LOOPBACK_NAMES | (named - {""})
+        self._loopback = is_loopback(api_host)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
 
+        status = 0
+
         async def safe_send(message: Message) -> None:
+            nonlocal status
             if message["type"] == "http.response.start":
+                status = message["status"]
                 headers = MutableHeaders(scope=message)
                 for name, value in SAFE_HEADERS.items():
                     headers.setdefault(name, value)
             await send(message)
 
-        reads = scope["method"] in READS
-        refused = self._refuse(Headers(scope=scope), str(scope["path"]), reads=reads)
+        reads, headers = scope["method"] in READS, Headers(scope=scope)
+        refused = self._misplaced(headers, reads=reads)
+        caller = ANONYMOUS
+        if refused is None:
+            found = await self._caller(scope, headers, reads=reads)
+            if isinstance(found, JSONResponse):
+                refused = found
+            else:
+                caller = found
         if refused is None and not reads:
-            body = await _body(Headers(scope=scope), receive)
+            body = await _body(headers, receive)
             if isinstance(body, JSONResponse):
                 refused = body
             else:
                 receive = _again(body, receive)
-        await (refused or self._app)(scope, receive, safe_send)
+        scope.setdefault("state", {})["identity"] = caller
+        try:
+            await (refused or self._app)(scope, receive, safe_send)
+        except Exception:  # answered further out, as an error of ours; recorded like any other call
+            status = HTTPStatus.INTERNAL_SERVER_ERROR
+            raise
+        finally:
+            if not reads and caller is not ANONYMOUS:
+                await run_in_threadpool(self._record, scope, caller, status)
 
-    def _refuse(self, headers: Headers, path: str, *, reads: bool) -> JSONResponse | None:
+    def _misplaced(self, headers: Headers, *, reads: bool) -> JSONResponse | None:
         host = headers.get("host", "")
         if self._loopback and _name(host) not in self._names:
             return error_response(
@@ -71,25 +106,66 @@ class Guard:
             return error_response(
                 HTTPStatus.FORBIDDEN, "origin", "A page of another site may change nothing here. Nothing was done."
             )
-        if (reads and self._loopback) or path == "/healthz" or self._known(headers):
-            return None
-        return error_response(
-            HTTPStatus.UNAUTHORIZED,
-            "token",
-            "This needs the header `Authorization: Bearer TOKEN`; TOKEN is in the token file of state_dir.",
-            headers={"www-authenticate": "Bearer"},
+        return None
+
+    async def _caller(self, scope: Scope, headers: Headers, *, reads: bool) -> Identity | JSONResponse:
+        scheme, _, key = headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not key.strip():
+            return ANONYMOUS if (reads and self._loopback) or scope["path"] in PUBLIC else _unknown()
+        address = _address(scope)
+        wait = self._throttle.wait(address)
+        if wait:
+            return error_response(
+                HTTPStatus.TOO_MANY_REQUESTS,
+                "throttled",
+                f"Too many wrong tokens came from this address. Nothing was done; try again in {wait:.0f} s.",
+                headers={"retry-after": f"{wait:.0f}"},
+            )
+        try:
+            caller = await run_in_threadpool(self._identities.of, key.strip())
+        except StoreUnavailable as error:
+            return error_response(HTTPStatus.SERVICE_UNAVAILABLE, error.code, str(error))
+        if caller is None:
+            if self._throttle.wrong(address):
+                await run_in_threadpool(self._record_wrong, scope)
+            return _unknown()
+        return caller
+
+    def _record(self, scope: Scope, caller: Identity, status: int) -> None:
+        asked = f"{scope['method']} {printable(str(scope['path']))[:PATH_KEPT]}"
+        self._append(
+            "api.called",
+            f"{caller.actor} ({caller.role}) asked from {_address(scope)}: {asked}, answered {status or 'nothing'}",
+            caller.actor,
+            {"address": _address(scope), "asked": asked, "role": caller.role.value, "status": status},
         )
 
-    def _known(self, headers: Headers) -> bool:
-        scheme, _, given = headers.get("authorization", "").partition(" ")
-        return scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), self._token)
+    def _record_wrong(self, scope: Scope) -> None:
+        asked = f"{scope['method']} {printable(str(scope['path']))[:PATH_KEPT]}"
+        said = f"a wrong token came from {_address(scope)}: {asked}; more of them within 5 minutes are not recorded"
+        self._append("api.refused", said, ANONYMOUS.actor, {"address": _address(scope), "asked": asked})
+
+    def _append(self, kind: str, text: str, actor: str, data: dict[str, object]) -> None:
+        try:
+            self._identities.store.append(kind, text=text, actor=actor, data=data)
+        except HealingError as error:
+            # What was changed stands in the ledger by itself, written with the change.
+            log.warning("a call could not be recorded: %s (%s)", text, error)
 
 
-def _is_loopback(address: str) -> bool:
-    try:
-        return ip_address(address.strip("[]")).is_loopback
-    except ValueError:
-        return address == "localhost"
+def _unknown() -> JSONResponse:
+    return error_response(
+        HTTPStatus.UNAUTHORIZED,
+        "token",
+        "This needs the header `Authorization: Bearer TOKEN` with a token that is neither revoked nor expired: the one "
+        "in the token file of state_dir, or one of `healer tokens create`.",
+        headers={"www-authenticate": "Bearer"},
+    )
+
+
+def _address(scope: Scope) -> str:
+    client = scope.get("client")
+    return str(client[0]) if client else "unknown"
 
 
 def _name(host: str) -> str:

@@ -6,6 +6,8 @@ from fastapi import FastAPI
 
 from api import errors
 from api.guard import Guard
+from api.identity import Identities
+from api.roles import require_roles
 from api.routes import approvals, heal, health, history, incidents, inject, logs, metrics, runs, status
 from api.state import ApiState
 
@@ -17,7 +19,9 @@ def create_app(state: ApiState) -> FastAPI:
     app = FastAPI(title="healing-bot", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.healing = state
     for route in ROUTES:
+        require_roles(route.router)
         app.include_router(route.router)
     errors.install(app)
-    app.add_middleware(Guard, token=state.token, api_host=state.settings.api_host)
+    identities = Identities(store=state.store, key=state.token)
+    app.add_middleware(Guard, identities=identities, api_host=state.settings.api_host, api_url=state.settings.api_url)
     return app

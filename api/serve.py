@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
@@ -19,15 +20,21 @@ PATIENCE = 15.0
 class Server:
     """Listens from `start` to `stop`. Both may be called twice."""
 
-    def __init__(self, app: FastAPI, host: str, port: int) -> None:
+    def __init__(
+        self, app: FastAPI, host: str, port: int, *, tls: tuple[Path, Path] | None = None, proxies: str = ""
+    ) -> None:
+        """`tls`: certificate chain and key. `proxies`: addresses with commas whose X-Forwarded-* are believed."""
         self._host, self._port = host, port
         self._socket: socket.socket | None = None
-        # Nothing in front of it is trusted: no proxy header is believed, and the server does not name itself.
+        # Nothing in front of it is trusted unless it is named, and the server does not name itself.
         config = uvicorn.Config(
             app,
             log_config=None,
             access_log=False,
-            proxy_headers=False,
+            proxy_headers=bool(proxies),
+            forwarded_allow_ips=proxies,
+            ssl_certfile=tls[0] if tls else None,
+            ssl_keyfile=tls[1] if tls else None,
             server_header=False,
             lifespan="off",
             ws="none",

@@ -241,6 +241,22 @@ def token(loaded: Settings) -> str:
     return loaded.token_file.read_text(encoding="utf-8").strip()
 
 
+def require_access(loaded: Settings) -> None:
+    """Raises ConfigError where what the API's settings say can't be, or would send tokens about in the clear."""
+    from orchestrator import access
+
+    access.require_url(loaded.api_url)
+    access.require_proxies(loaded.api_proxies)
+    access.require_tls(loaded.tls_files)
+    open_to_others = not access.is_loopback(loaded.api_host)
+    if open_to_others and loaded.tls_files is None and not loaded.api_url.startswith("https://"):
+        raise ConfigError(
+            f"api_host is {loaded.api_host}, which others reach, and tokens would go there in the clear. Set "
+            "api_certificate and api_key; or api_url to the https:// URL of the proxy in front; or leave api_host at "
+            "127.0.0.1 and reach it through ssh -L. Nothing was started."
+        )
+
+
 def require_reason(why: str) -> None:
     """Raises ConfigError for an empty one."""
     if not why.strip():

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
+from orchestrator.domain.access import Token
 from orchestrator.domain.actions import Action, Candidate, Decision
 from orchestrator.domain.hosts import Host
 from orchestrator.domain.ids import Cursor, IncidentId, RunId, Signature
@@ -325,6 +326,22 @@ class Store(Protocol):
         ...
 
     def attempts(self, host: str, since: datetime) -> tuple[Attempt, ...]: ...
+
+    # access --------------------------------------------------------------------------------------
+    def add_token(self, token: Token) -> bool:
+        """False, and nothing is written, where another one of that name is not revoked."""
+        ...
+
+    def token(self, token_id: str) -> Token | None: ...
+    def tokens(self) -> tuple[Token, ...]:
+        """Newest first, whether good or not."""
+        ...
+
+    def revoke_token(self, token_id: str, *, actor: str, reason: str) -> bool:
+        """False where there is none, or it was revoked before."""
+        ...
+
+    def token_used(self, token_id: str, at: datetime) -> None: ...
 
     # ledger, switch, statistics -----------------------------------------------------------------
     def append(

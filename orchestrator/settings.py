@@ -157,6 +157,22 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(name="api_host", default="127.0.0.1", help="Address that `healer serve` listens on."),
     Setting(name="api_port", default=8420, help="Port that `healer serve` listens on."),
     Setting(
+        name="api_url",
+        default="",
+        help="URL under which people reach this API and dashboard, for links; empty: http://api_host:api_port.",
+    ),
+    Setting(
+        name="api_certificate",
+        default="",
+        help="File with the certificate chain (PEM) that the API shows; empty: it speaks plain HTTP.",
+    ),
+    Setting(name="api_key", default="", help="File with the private key (PEM) of api_certificate."),
+    Setting(
+        name="api_proxies",
+        default="",
+        help="Addresses of proxies whose X-Forwarded-For and -Proto are believed: with commas; empty: of none.",
+    ),
+    Setting(
         name="inject_errors",
         default=False,
         help="Allow POST /api/test/inject-error; acts on lab hosts and localhost alone.",
@@ -194,6 +210,10 @@ class Settings:
     gemini_base_url: str
     api_host: str
     api_port: int
+    api_url: str = ""
+    api_certificate: str = ""
+    api_key: str = ""
+    api_proxies: str = ""
     inject_errors: bool
     #: From GEMINI_API_KEY or GOOGLE_API_KEY; None: the embedded chooser decides.
     gemini_api_key: Secret | None = None
@@ -215,6 +235,15 @@ class Settings:
     def token_file(self) -> Path:
         """The API's bearer token, mode 0600, made by `healer init`."""
         return self.state_dir / "token"
+
+    @property
+    def tls_files(self) -> tuple[Path, Path] | None:
+        """Certificate chain and key of the API; None: plain HTTP. Relative ones are relative to the config file."""
+        if not (self.api_certificate or self.api_key):
+            return None
+        base = self.config_file.parent if self.config_file else Path.cwd()
+        certificate, key = (base / Path(name).expanduser() for name in (self.api_certificate, self.api_key))
+        return certificate, key
 
     @property
     def artifacts_dir(self) -> Path:

@@ -11,12 +11,13 @@ from pydantic import BaseModel, ConfigDict
 from api import shapes
 from api.errors import ApiError
 from api.requests import Text
-from api.routes.heal import ACTOR
+from api.roles import Caller, needs
 from api.state import State
+from orchestrator.domain.access import Role
 from orchestrator.domain.verdicts import Answer
 from orchestrator.errors import ConfigError
 
-router = APIRouter(prefix="/api/approvals")
+router = APIRouter(prefix="/api/approvals", dependencies=[needs(Role.VIEWER)])
 
 
 class Answered(BaseModel):
@@ -39,13 +40,13 @@ def approvals(
     return {"status": "success", "count": len(found), "approvals": shapes.plain(found)}
 
 
-@router.post("/{approval_id}")
-def answer(approval_id: str, answered: Answered, state: State) -> dict[str, Any]:
+@router.post("/{approval_id}", dependencies=[needs(Role.APPROVER)])
+def answer(approval_id: str, answered: Answered, state: State, caller: Caller) -> dict[str, Any]:
     """Carried out within a second by the worker. 409 where it was answered before or has lapsed."""
     if state.store.approval(approval_id) is None:
         raise ApiError(HTTPStatus.NOT_FOUND, "not_found", "There is no such approval. GET /api/approvals lists them.")
     try:
-        done = state.answer(approval_id, Answer(answered.answer), ACTOR, answered.reason)
+        done = state.answer(approval_id, Answer(answered.answer), caller.actor, answered.reason)
     except ConfigError as error:
         raise ApiError(HTTPStatus.CONFLICT, "answered", str(error)) from error
     return {"status": "success", "approval": shapes.plain(done)}

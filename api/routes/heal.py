@@ -13,18 +13,17 @@ from fastapi.concurrency import run_in_threadpool
 from api import shapes
 from api.errors import ApiError
 from api.requests import Report, host_of
+from api.roles import Caller, needs
 from api.state import ApiState, State
 from orchestrator.domain import ids
+from orchestrator.domain.access import Role
 from orchestrator.domain.incidents import FINAL, Incident, IncidentState
 
-router = APIRouter()
-
-#: Who asked, for the ledger: the one token is all that is known of a client.
-ACTOR = "api"
+router = APIRouter(dependencies=[needs(Role.OPERATOR)])
 
 
 @router.post("/api/auto-healer/heal")
-async def heal(report: Report, state: State, response: Response) -> dict[str, Any]:
+async def heal(report: Report, state: State, caller: Caller, response: Response) -> dict[str, Any]:
     """200 with the end, 202 while it waits for a person; past the limit 200 `verifying` with a link."""
     host = await run_in_threadpool(host_of, state.fleet, report.host)
     incident_id = await run_in_threadpool(
@@ -34,7 +33,7 @@ async def heal(report: Report, state: State, response: Response) -> dict[str, An
             message=report.message,
             level=report.level,
             timestamp=report.timestamp,
-            actor=ACTOR,
+            actor=caller.actor,
         )
     )
     incident = await _end(state, incident_id)

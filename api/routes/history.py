@@ -7,9 +7,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 
 from api import shapes
+from api.roles import needs
 from api.state import State
+from orchestrator.domain.access import Role
 
-router = APIRouter(prefix="/api/auto-healer")
+router = APIRouter(prefix="/api/auto-healer", dependencies=[needs(Role.VIEWER)])
 
 
 @router.get("/history")

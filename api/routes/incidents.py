@@ -9,11 +9,13 @@ from fastapi import APIRouter, Query
 
 from api import shapes
 from api.errors import ApiError
+from api.roles import needs
 from api.routes.heal import result
 from api.state import State
+from orchestrator.domain.access import Role
 from orchestrator.domain.incidents import IncidentState
 
-router = APIRouter(prefix="/api/incidents")
+router = APIRouter(prefix="/api/incidents", dependencies=[needs(Role.VIEWER)])
 
 
 @router.get("")

@@ -9,14 +9,16 @@ from fastapi import APIRouter, Response
 
 from api.errors import ApiError
 from api.requests import Injection, host_of
+from api.roles import Caller, needs
 from api.state import State
+from orchestrator.domain.access import Role
 from orchestrator.errors import InventoryError
 
-router = APIRouter()
+router = APIRouter(dependencies=[needs(Role.OPERATOR)])
 
 
 @router.post("/api/test/inject-error")
-def inject(injection: Injection, state: State, response: Response) -> dict[str, Any]:
+def inject(injection: Injection, state: State, caller: Caller, response: Response) -> dict[str, Any]:
     """202: it goes its way, marked as injected for ever. 403 unless enabled, and on any host but a lab's or local."""
     if not state.settings.inject_errors:
         raise ApiError(
@@ -32,7 +34,7 @@ def inject(injection: Injection, state: State, response: Response) -> dict[str, 
             message=injection.message,
             level=injection.level,
             timestamp=None,
-            actor=f"api:{injection.source}",
+            actor=f"{caller.actor} ({injection.source})",
             injected=True,
         )
     except InventoryError as error:

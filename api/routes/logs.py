@@ -10,10 +10,12 @@ from fastapi import APIRouter, Query
 from api import shapes
 from api.errors import ApiError
 from api.requests import LEVELS, host_of
+from api.roles import needs
 from api.state import State
+from orchestrator.domain.access import Role
 from orchestrator.domain.records import Severity
 
-router = APIRouter()
+router = APIRouter(dependencies=[needs(Role.VIEWER)])
 
 #: Incidents that are looked through, newest first.
 INCIDENTS = 200

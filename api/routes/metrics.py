@@ -11,10 +11,12 @@ from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, M
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
+from api.roles import needs
 from api.state import State
+from orchestrator.domain.access import Role
 from orchestrator.ports import Statistics
 
-router = APIRouter()
+router = APIRouter(dependencies=[needs(Role.VIEWER)])
 
 #: Seconds. A healing takes from 1 s to some minutes, the hold time aside.
 BUCKETS = (1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0)

@@ -9,10 +9,12 @@ from fastapi import APIRouter
 
 from api import shapes
 from api.errors import ApiError
+from api.roles import needs
 from api.state import State
+from orchestrator.domain.access import Role
 from orchestrator.record import artifacts
 
-router = APIRouter(prefix="/api/runs")
+router = APIRouter(prefix="/api/runs", dependencies=[needs(Role.VIEWER)])
 
 
 @router.get("/{run_id}")

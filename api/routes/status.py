@@ -7,10 +7,12 @@ from typing import Any
 
 from fastapi import APIRouter
 
+from api.roles import needs
 from api.state import ApiState, State
+from orchestrator.domain.access import Role
 from orchestrator.domain.hosts import Mode
 
-router = APIRouter()
+router = APIRouter(dependencies=[needs(Role.VIEWER)])
 
 #: A worker beats every second; one that has been silent for this long is not there.
 SILENCE = timedelta(seconds=15)

@@ -21,6 +21,7 @@ from orchestrator.cli import (
     runs,
     serve,
     switch,
+    tokens,
     trust,
 )
 from orchestrator.errors import HealingError
@@ -61,6 +62,7 @@ app.add_typer(runs.app, name="runs")
 app.add_typer(approvals.app, name="approvals")
 app.command("actions")(actions.actions)
 app.command("explain")(explain.explain)
+app.add_typer(tokens.app, name="tokens")
 app.command("stop")(switch.stop)
 app.command("start")(switch.start)
 app.add_typer(lab.app, name="lab")

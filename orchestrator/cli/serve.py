@@ -32,13 +32,16 @@ def serve(context: typer.Context) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: (hurry if asked.is_set() else asked).set())
     systemd = Supervisor(settings.notify_socket)
+    wiring.require_access(settings)
     worker = wiring.worker(settings)
     server = http(settings, worker)
     try:
         worker.start()
         server.start()
+        scheme = "https" if settings.tls_files else "http"
+        address = settings.api_url or f"{scheme}://{settings.api_host}:{settings.api_port}"
         hosts = wiring.counted(len(worker.hosts), "host")
-        output.say(f"healer serve: {hosts}, chooser {worker.chooser}, http://{settings.api_host}:{settings.api_port}")
+        output.say(f"healer serve: {hosts}, chooser {worker.chooser}, {address}")
         systemd.tell("READY=1", f"STATUS=follows {hosts}")
         while not asked.wait(settings.watchdog_seconds / 3 or None):
             if worker.alive:
@@ -75,4 +78,4 @@ def http(loaded: Settings, running: Worker) -> Server:
         trigger=running.trigger,
         answer=lambda approval_id, answered, who, why: wiring.answer(store, approval_id, answered, who, why),
     )
-    return Server(create_app(state), loaded.api_host, loaded.api_port)
+    return Server(create_app(state), loaded.api_host, loaded.api_port, tls=loaded.tls_files, proxies=loaded.api_proxies)

@@ -328,6 +328,27 @@ SWITCH = _table(
 
 WORKER = _table("worker", _text("name", primary_key=True), _moment("seen"))
 
+#: Keys of the API. Of a key, only its digest is here.
+TOKEN = _table(
+    "token",
+    _text("id", primary_key=True),
+    _text("name"),
+    _text("role"),
+    _text("digest"),
+    _moment("created_at"),
+    _text("created_by"),
+    _moment("expires_at", nullable=True),
+    _moment("revoked_at", nullable=True),
+    _moment("used_at", nullable=True),
+)
+sa.Index(
+    "one_token_a_name",
+    TOKEN.c.name,
+    unique=True,
+    sqlite_where=TOKEN.c.revoked_at.is_(None),
+    postgresql_where=TOKEN.c.revoked_at.is_(None),
+)
+
 #: What statistics keep of an attempt whose records were pruned: all that they ever said of it.
 OLD_ATTEMPT = _table(
     "old_attempt",

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 
+from orchestrator.record.access import AccessRecords
 from orchestrator.record.database import connect, path_of, utc_now
 from orchestrator.record.decisions import DecisionRecords
 from orchestrator.record.incidents import IncidentRecords
@@ -15,7 +16,9 @@ from orchestrator.record.runs import RunRecords
 from orchestrator.record.statistics import CountRecords
 
 
-class SqlStore(IncidentRecords, DecisionRecords, RunRecords, LedgerRecords, CountRecords, RetentionRecords):
+class SqlStore(
+    IncidentRecords, DecisionRecords, RunRecords, LedgerRecords, CountRecords, RetentionRecords, AccessRecords
+):
     """Implements ports.Store; safe to share between threads, and its file between processes."""
 
     def close(self) -> None:

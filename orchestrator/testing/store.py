@@ -10,10 +10,10 @@ from orchestrator.domain.actions import Decision
 from orchestrator.domain.incidents import Incident
 from orchestrator.domain.verdicts import Answer, Approval, Facts, Verdict
 from orchestrator.errors import RecordError
-from orchestrator.testing.runs import MemoryRuns
+from orchestrator.testing.access import MemoryAccess
 
 
-class MemoryStore(MemoryRuns):
+class MemoryStore(MemoryAccess):
     """Implements ports.Store."""
 
     def __init__(self, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:

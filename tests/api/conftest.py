@@ -46,6 +46,7 @@ class Stage:
     hosts: tuple[Host, ...] = (make_host("web1"), make_host("web2"), make_host("lab1", "lab"))
     inject_errors: bool = True
     api_host: str = "127.0.0.1"
+    api_url: str = ""
     wait: float = 60.0
     #: What the pipeline does with the incident that a report opened.
     pipeline: Callable[[MemoryStore, IncidentId], None] = lambda store, incident: None
@@ -110,6 +111,7 @@ class Stage:
                 state_dir=self.state_dir,
                 inject_errors=self.inject_errors,
                 api_host=self.api_host,
+                api_url=self.api_url,
             ),
             token=TOKEN,
             trigger=self.trigger,

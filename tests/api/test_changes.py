@@ -191,7 +191,7 @@ def test_an_injected_error_enters_and_is_marked(stage: Stage, client: TestClient
     incident = stage.store.incident(answer.json()["injected"]["incident"])
     assert incident is not None
     assert incident.origin is Origin.INJECTED
-    assert stage.triggered[0]["actor"] == "api:test"
+    assert stage.triggered[0]["actor"] == "api (test)"
 
 
 def test_injecting_must_be_enabled(stage: Stage) -> None:

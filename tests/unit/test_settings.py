@@ -39,7 +39,7 @@ def test_relative_paths_are_relative_to_the_file(tmp_path: Path) -> None:
     ("text", "sentence"),
     [
         ('inventry = "x"', "Did you mean 'inventory'"),
-        ("quite_unknown = 1", "Known: api_host"),
+        ("quite_unknown = 1", "Known: api_certificate, api_host"),
         ('api_port = "8420"', "api_port takes a whole number"),
         ("api_port = 0", "api_port takes a number above 0"),
         ("inject_errors = 1", "inject_errors takes true or false"),

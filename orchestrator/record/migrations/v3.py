@@ -1,4 +1,4 @@
-"""Version 3: exchanges with a model, memory, outbreaks, steps of a healing, and what an approval is bound to."""
+"""Version 3: exchanges with a model, memory, outbreaks, steps, what an approval is bound to, and tokens."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ def upgrade(op: Operations) -> None:
     _exchanges(op)
     _memory(op)
     _outbreaks(op)
+    _tokens(op)
 
 
 def _text(name: str, **options: Any) -> sa.Column[str]:
@@ -98,3 +99,20 @@ def _outbreaks(op: Operations) -> None:
         sa.Column("wave", sa.Integer, nullable=False),
     )
     op.create_index("member_of_outbreak", "outbreak_member", ["outbreak_id", "wave"])
+
+
+def _tokens(op: Operations) -> None:
+    op.create_table(
+        "token",
+        _text("id", primary_key=True),
+        _text("name"),
+        _text("role"),
+        _text("digest"),
+        sa.Column("created_at", MOMENT, nullable=False),
+        _text("created_by"),
+        sa.Column("expires_at", MOMENT),
+        sa.Column("revoked_at", MOMENT),
+        sa.Column("used_at", MOMENT),
+    )
+    live = sa.text("revoked_at IS NULL")
+    op.create_index("one_token_a_name", "token", ["name"], unique=True, sqlite_where=live, postgresql_where=live)

@@ -1,0 +1,71 @@
+"""Tokens of the API: digests, never a key."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from orchestrator.domain.access import Role, Token
+from orchestrator.record import ledger, rows
+from orchestrator.record.database import Records
+from orchestrator.record.schema import TOKEN
+
+
+class AccessRecords(Records):
+    """Who may ask over HTTP."""
+
+    def add_token(self, token: Token) -> bool:
+        """See ports.Store."""
+        with self._database.write() as connection:
+            taken = sa.select(TOKEN.c.id).where(TOKEN.c.name == token.name, TOKEN.c.revoked_at.is_(None))
+            if connection.execute(taken).first():
+                return False
+            connection.execute(
+                TOKEN.insert().values(
+                    id=token.id,
+                    name=token.name,
+                    role=token.role.value,
+                    digest=token.digest,
+                    created_at=token.created_at,
+                    created_by=rows.clean(token.created_by),
+                    expires_at=token.expires_at,
+                )
+            )
+            text = f"{token.created_by} made the token {token.name} ({token.id}) with the role {token.role}"
+            ledger.write(connection, self._clock(), "token.made", text=text, actor=token.created_by)
+        return True
+
+    def token(self, token_id: str) -> Token | None:
+        """See ports.Store."""
+        with self._database.read() as connection:
+            row = connection.execute(sa.select(TOKEN).where(TOKEN.c.id == token_id)).mappings().first()
+        return _token(row) if row else None
+
+    def tokens(self) -> tuple[Token, ...]:
+        """See ports.Store."""
+        query = sa.select(TOKEN).order_by(TOKEN.c.created_at.desc(), TOKEN.c.id)
+        with self._database.read() as connection:
+            return tuple(_token(row) for row in connection.execute(query).mappings())
+
+    def revoke_token(self, token_id: str, *, actor: str, reason: str) -> bool:
+        """See ports.Store."""
+        now = self._clock()
+        with self._database.write() as connection:
+            mine = TOKEN.c.id == token_id
+            done = connection.execute(TOKEN.update().where(mine, TOKEN.c.revoked_at.is_(None)).values(revoked_at=now))
+            if not done.rowcount:
+                return False
+            name = connection.execute(sa.select(TOKEN.c.name).where(mine)).scalar()
+            text = f"{actor} revoked the token {name} ({token_id}): {reason}"
+            ledger.write(connection, now, "token.revoked", text=text, actor=actor)
+        return True
+
+    def token_used(self, token_id: str, at: datetime) -> None:
+        """See ports.Store."""
+        with self._database.write(last=True) as connection:
+            connection.execute(TOKEN.update().where(TOKEN.c.id == token_id).values(used_at=at))
+
+
+def _token(row: rows.Row) -> Token:
+    return Token(**{**row, "role": Role(row["role"])})
