@@ -211,7 +211,8 @@ _SYSTEMD_SPEAKS = frozenset({"", "init.scope", "systemd", "unknown"})
 
 def _unit_objection(value: str, own: str, weight: _Weight, known: Knowledge, *, jobs: bool) -> str:
     stem = value.split("@", 1)[0].casefold()
-    if known.protected.fullmatch(stem):
+    # What helps jobs too starts and ends nothing.
+    if (known.doors if jobs else known.protected).fullmatch(stem):
         return f"{value} is a protected unit: a change that goes wrong would lock everybody out or break the host"
     if known.suspicious.search(stem):
         return f"{value} is named like malware"

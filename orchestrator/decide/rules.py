@@ -43,6 +43,8 @@ class Rule:
     units: re.Pattern[str] | None
     #: Asked only of what no action's pattern fits.
     otherwise: bool = False
+    #: What a program was busy with, not why it failed: a root cause in the same line says more.
+    busy_with: bool = False
 
     def holds(self, words: str, unit: str) -> bool:
         """Whether the rule speaks of these words of this unit; both in lower case."""
@@ -65,6 +67,8 @@ class Knowledge:
     trouble: re.Pattern[str]
     #: Units that nothing here restarts, by name without suffix.
     protected: re.Pattern[str]
+    #: Those of them by which people and programs get in: they are not even told to read their files again.
+    doors: re.Pattern[str]
     #: Units that run a job and end; a restart only runs the job again.
     jobs: re.Pattern[str]
     #: Unit names that belong to malware.
@@ -73,10 +77,16 @@ class Knowledge:
     sensitive: re.Pattern[str]
     #: PID 1's wording of what became of a unit: an effect, whose cause another line may tell.
     effects: tuple[re.Pattern[str], ...]
+    #: errno and its kin: why something failed, whatever it was busy with.
+    roots: re.Pattern[str]
 
     def first(self, words: str, unit: str) -> Rule | None:
         """The first rule that holds of a line's own words."""
-        return next((rule for rule in self.rules if not rule.otherwise and rule.holds(words, unit)), None)
+        asked = (rule for rule in self.rules if not rule.otherwise and rule.holds(words, unit))
+        found = next(asked, None)
+        if found is None or not found.busy_with or not self.roots.search(words):
+            return found
+        return next((rule for rule in asked if not rule.busy_with), None)
 
     def otherwise(self, words: str, unit: str) -> Rule | None:
         """The first rule for lines that no action's pattern fits."""
@@ -100,6 +110,7 @@ def _rules(table: Sequence[dict[str, Any]], says: Says) -> tuple[Rule, ...]:
             unless=re.compile(row["unless"]) if "unless" in row else None,
             units=re.compile(row["units"]) if "units" in row else None,
             otherwise=row.get("otherwise", False),
+            busy_with=row.get("busy_with", False),
         )
         for row in table
     )
@@ -125,8 +136,10 @@ def knowledge() -> Knowledge:
         ),
         trouble=_alternatives(names["trouble"]),
         protected=_alternatives(names["protected"]),
+        doors=_alternatives(names["doors"]),
         jobs=_alternatives(names["jobs"]),
         suspicious=_alternatives(names["suspicious"]),
         sensitive=_alternatives(names["sensitive"]),
         effects=tuple(re.compile(one) for one in names["effects"]),
+        roots=_alternatives(names["roots"]),
     )
