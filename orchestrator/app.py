@@ -13,12 +13,15 @@ import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from orchestrator import locks
 from orchestrator import settings as settings_module
 from orchestrator.domain.hosts import Host
+from orchestrator.domain.ids import Signature
+from orchestrator.domain.precedents import Precedents
 from orchestrator.domain.runs import RunStatus
 from orchestrator.domain.verdicts import Answer, Approval
 from orchestrator.errors import ConfigError, HealingError, Interrupted, StoreUnavailable
@@ -105,9 +108,25 @@ def explainer(loaded: Settings) -> Callable[[Iterable[str], datetime], Iterator[
     known = fleet(loaded) if loaded.inventory.exists() else None
 
     def answer(lines: Iterable[str], now: datetime) -> Iterator[dict[str, Any]]:
-        return explain(lines, catalog=actions, chooser=chooser(loaded), fleet=known, now=now)
+        asked = _remembering(loaded, _past(loaded))
+        return explain(lines, catalog=actions, chooser=asked, fleet=known, now=now)
 
     return answer
+
+
+def _remembering(loaded: Settings, past: Callable[[Signature], Precedents]) -> Chooser:
+    from orchestrator.decide.memory import MemoryChooser
+
+    return MemoryChooser(chooser(loaded), past, healed_times=loaded.memory_healed_times)
+
+
+def _past(loaded: Settings) -> Callable[[Signature], Precedents]:
+    """What memory knows, for who only asks: nothing where there is no store, and none is made."""
+    from orchestrator.record.database import path_of
+
+    if path_of(loaded.database_url).exists():
+        return cache(open_record(loaded).precedents)
+    return lambda signature: Precedents(signature=signature)
 
 
 def whitelist(loaded: Settings) -> tuple[Action, ...]:
@@ -191,7 +210,7 @@ def _worker(loaded: Settings, lock: IO[bytes]) -> Worker:
         fleet=hosts,
         catalog=actions,
         detector=Detector(tuple(actions.actions.values())),
-        chooser=chooser(loaded),
+        chooser=_remembering(loaded, store.precedents),
         probe=probe,
         executor=executor,
         notifier=notifier,

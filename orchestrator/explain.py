@@ -136,6 +136,7 @@ class _Explainer:
             records=(record,),
             candidates=offered,
             actions=self._actions,
+            signatures=(signature(record.unit, record.message)[0],),
         )
         try:
             return self._chooser.choose(case)

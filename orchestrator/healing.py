@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from orchestrator.decide.candidates import candidates
+from orchestrator.detect.signature import signature
 from orchestrator.domain import ids
 from orchestrator.domain.actions import NONE, Decision, ParameterSource
 from orchestrator.domain.ids import Cursor, IncidentId
@@ -106,8 +107,9 @@ class Healing(Steps):
             records=records,
             candidates=offered,
             actions=actions,
+            signatures=tuple(signature(record.unit, record.message)[0] for record in records),
         )
-        return rooms.chooser.choose(case)
+        return replace(rooms.chooser.choose(case), signatures=case.signatures)
 
     def _judge(self, incident_id: str) -> bool:
         decision = self._decision(incident_id)

@@ -13,6 +13,7 @@ from orchestrator.domain.actions import Action, Candidate, Decision
 from orchestrator.domain.hosts import Host
 from orchestrator.domain.ids import Cursor, IncidentId, RunId, Signature
 from orchestrator.domain.incidents import Incident, IncidentState, Origin, Signal
+from orchestrator.domain.precedents import Precedents, Word
 from orchestrator.domain.records import LogRecord
 from orchestrator.domain.runs import PlaybookJob, PlaybookResult, Run, RunKind, RunStatus
 from orchestrator.domain.verdicts import Answer, Approval, Attempt, Facts, Verdict
@@ -103,6 +104,8 @@ class Case:
     records: tuple[LogRecord, ...]
     candidates: tuple[Candidate, ...]
     actions: tuple[Action, ...]
+    #: Of the records, in their order; empty: not known, so nothing is remembered of it.
+    signatures: tuple[Signature, ...] = ()
 
 
 class Chooser(Protocol):
@@ -199,6 +202,8 @@ class Statistics:
 EVIDENCE_KEPT = 200
 #: Signatures kept for an incident; a hostile host could invent one a line.
 SIGNATURES_KEPT = 1000
+#: Deeds of one signature that are looked at, the newest.
+DEEDS_KEPT = 100
 #: Act runs that ended so never touched the host.
 NOT_ATTEMPTS = frozenset({RunStatus.REFUSED, RunStatus.BUSY})
 #: Runs that change something: none is claimed while all healing is stopped.
@@ -283,6 +288,30 @@ class Store(Protocol):
     def approvals(self, answers: Sequence[Answer] = (), limit: int = 100) -> tuple[Approval, ...]: ...
     def answer(self, approval_id: str, answer: Answer, *, actor: str, reason: str, now: datetime) -> Approval | None:
         """Compare and set from pending; None where it was answered or has lapsed."""
+        ...
+
+    # memory -------------------------------------------------------------------------------------
+    def precedents(self, signature: Signature) -> Precedents:
+        """What was done where a line of it was shown to the chooser, and what a person says of it.
+
+        Derived from recorded incidents: first steps that acted and are over; injected ones teach nothing.
+        """
+        ...
+
+    def remembered(self, limit: int = 100) -> tuple[Precedents, ...]:
+        """Of every signature that something was done about or a person spoke of, the latest first."""
+        ...
+
+    def wording(self, signature: Signature) -> str | None:
+        """Its masked text, '' where it never was an incident's first line; None: no incident has had it."""
+        ...
+
+    def record_word(self, word: Word) -> Word | None:
+        """In place of the former one, which is returned."""
+        ...
+
+    def withdraw_word(self, signature: Signature, *, actor: str, reason: str) -> Word | None:
+        """The word that stood; None: there was none, and nothing is written."""
         ...
 
     # runs ---------------------------------------------------------------------------------------

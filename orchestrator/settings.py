@@ -140,6 +140,11 @@ SETTINGS: tuple[Setting, ...] = (
         help="Disk that all runs' artifacts may take; the oldest finished ones go first.",
     ),
     Setting(
+        name="memory_healed_times",
+        default=3,
+        help="How often in a row a decision must have healed an error before memory takes it without asking.",
+    ),
+    Setting(
         name="gemini_model",
         default="gemini-flash-latest",
         help="Model that picks an action when a key is set.",
@@ -205,6 +210,7 @@ class Settings:
     keep_artifacts_days: int = 90
     keep_records_days: int = 400
     artifacts_limit_mb: int = 1000
+    memory_healed_times: int = 3
     gemini_model: str
     gemini_timeout_seconds: float
     gemini_base_url: str

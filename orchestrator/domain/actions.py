@@ -9,6 +9,7 @@ from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
 
+from orchestrator.domain.ids import Signature
 from orchestrator.domain.records import Severity
 
 #: Tell a person, touch nothing. Always a candidate.
@@ -127,12 +128,14 @@ class Decision:
     action: str
     parameters: Mapping[str, str]
     reason: str
-    #: `embedded`, `gemini`, or `person`.
+    #: `embedded`, `gemini`, `memory`, or `person`.
     chooser: str
     #: SHA-256 over what the chooser was shown.
     shown_digest: str = ""
     #: As the model reported it; shown, never used to authorise.
     confidence: float | None = None
+    #: Of the lines that the chooser was shown; empty in records of older versions.
+    signatures: tuple[Signature, ...] = ()
 
     @property
     def acts(self) -> bool:

@@ -67,6 +67,7 @@ def decision(row: Row) -> Decision:
         chooser=row["chooser"],
         shown_digest=row["shown_digest"],
         confidence=row["confidence"],
+        signatures=tuple(Signature(name) for name in row["signatures"] or ()),
     )
 
 

@@ -116,7 +116,7 @@ sa.Index("incident_by_state", INCIDENT.c.state, INCIDENT.c.seq)
 sa.Index("incident_of_subject", INCIDENT.c.host, INCIDENT.c.subject_kind, INCIDENT.c.subject_name)
 
 SIGNATURE = _table("incident_signature", _of_incident(primary_key=True), _text("signature", primary_key=True))
-sa.Index("incident_by_signature", SIGNATURE.c.signature)
+sa.Index("incident_by_signature", SIGNATURE.c.signature, SIGNATURE.c.incident_id)
 
 EVIDENCE = _table(
     "evidence",
@@ -149,6 +149,8 @@ DECISION = _table(
     sa.Column("confidence", sa.Float),
     #: What could be chosen: [[action, {parameter: [value]}]]; NULL in records of older versions.
     sa.Column("offered", sa.JSON(none_as_null=True)),
+    #: Of the lines that the chooser was shown; NULL in records of older versions.
+    sa.Column("signatures", sa.JSON(none_as_null=True)),
 )
 
 #: One question to a model and its answer, whole: the texts are UTF-8, packed with zlib, and known by their SHA-256.
@@ -183,7 +185,7 @@ PRECEDENT = _table(
     _text("template"),
     #: pinned or forbidden.
     _text("standing"),
-    #: '' where it is forbidden.
+    #: What is chosen, or never is; '': nothing at all may be chosen.
     _text("action"),
     sa.Column("parameters", sa.JSON, nullable=False),
     _text("actor"),

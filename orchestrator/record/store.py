@@ -11,13 +11,21 @@ from orchestrator.record.database import connect, path_of, utc_now
 from orchestrator.record.decisions import DecisionRecords
 from orchestrator.record.incidents import IncidentRecords
 from orchestrator.record.ledger import LedgerRecords
+from orchestrator.record.memory import MemoryRecords
 from orchestrator.record.retention import RetentionRecords
 from orchestrator.record.runs import RunRecords
 from orchestrator.record.statistics import CountRecords
 
 
 class SqlStore(
-    IncidentRecords, DecisionRecords, RunRecords, LedgerRecords, CountRecords, RetentionRecords, AccessRecords
+    IncidentRecords,
+    DecisionRecords,
+    MemoryRecords,
+    RunRecords,
+    LedgerRecords,
+    CountRecords,
+    RetentionRecords,
+    AccessRecords,
 ):
     """Implements ports.Store; safe to share between threads, and its file between processes."""
 

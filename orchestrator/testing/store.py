@@ -11,14 +11,14 @@ from orchestrator.domain.incidents import Incident
 from orchestrator.domain.verdicts import Answer, Approval, Facts, Verdict
 from orchestrator.errors import RecordError
 from orchestrator.testing.access import MemoryAccess
+from orchestrator.testing.memory import MemoryPrecedents
 
 
-class MemoryStore(MemoryAccess):
+class MemoryStore(MemoryAccess, MemoryPrecedents):
     """Implements ports.Store."""
 
     def __init__(self, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         super().__init__(clock=clock)
-        self._decisions: dict[str, Decision] = {}
         self._verdicts: dict[str, Verdict] = {}
         self._approvals: dict[str, Approval] = {}
 

@@ -11,6 +11,7 @@ import pytest
 
 from orchestrator import settings
 from orchestrator.catalog import Catalog
+from orchestrator.decide.memory import MemoryChooser
 from orchestrator.detect.detector import Detector
 from orchestrator.domain import ids
 from orchestrator.domain.actions import Action, Decision, Parameter, ParameterSource, Risk
@@ -674,3 +675,54 @@ def test_a_person_s_own_wish_joins_nothing() -> None:
     wish = replace(first, incident=incident).plan()
 
     assert wish.state is IncidentState.PENDING_APPROVAL
+
+
+def remembering(one: House, times: int) -> None:
+    """Put memory before the house's chooser, and let it heal the same error so many times."""
+    rooms = replace(one.healing._rooms, chooser=MemoryChooser(one.chooser, one.store.precedents, healed_times=3))
+    one.healing._rooms = rooms
+    for _ in range(times):
+        again(one)
+
+
+def again(one: House) -> Decision:
+    """The same error once more, a day later."""
+    one.now[0] += timedelta(days=2)
+    signals = one.healing._rooms.detector.detect([failure(one.now[0])], one.now[0])
+    (one.incident,) = one.store.absorb("web1", "journal", signals, None)
+    one.plan()
+    decision = one.store.decision(one.incident)
+    assert decision is not None
+    return decision
+
+
+def test_a_decision_that_healed_three_times_is_made_from_memory_until_it_fails() -> None:
+    one = house().plan()
+    remembering(one, 2)
+    asked = len(one.chooser.asked)
+
+    remembered = again(one)
+    assert (remembered.chooser, remembered.action, remembered.parameters) == ("memory", *_deed(RESTART))
+    assert remembered.reason.startswith("chosen from memory: 3 of 3 healed, the last one on web1")
+    assert again(one).reason.startswith("chosen from memory: 4 of 4 healed")
+    assert (one.state, len(one.chooser.asked)) == (IncidentState.HEALED, asked)
+
+    one.executor.endings[RunKind.VERIFY] = RunStatus.SICK
+    assert (again(one).chooser, one.state) == ("memory", IncidentState.ESCALATED)
+    one.executor.endings[RunKind.VERIFY] = RunStatus.SUCCEEDED
+    one.now[0] += timedelta(days=2)
+    one.store.expire_quiet(one.now[0])
+    assert again(one).chooser == "fake"
+
+
+def test_a_decision_tells_the_lines_that_were_shown() -> None:
+    one = house().plan()
+
+    decision = one.store.decision(one.incident)
+
+    assert decision is not None
+    assert decision.signatures == tuple(one.store.signatures(one.incident))
+
+
+def _deed(decision: Decision) -> tuple[str, Any]:
+    return decision.action, decision.parameters

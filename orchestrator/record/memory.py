@@ -1,0 +1,147 @@
+"""Precedents: counted from recorded incidents; only a person's word has a table of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any
+
+import sqlalchemy as sa
+
+from orchestrator.domain.ids import IncidentId, Signature
+from orchestrator.domain.incidents import FINAL, IncidentState, Origin
+from orchestrator.domain.precedents import Deed, Precedents, Standing, Word
+from orchestrator.domain.runs import RunKind
+from orchestrator.ports import DEEDS_KEPT, NOT_ATTEMPTS
+from orchestrator.record import ledger, rows
+from orchestrator.record.database import Records
+from orchestrator.record.schema import DECISION, INCIDENT, PRECEDENT, RUN, SIGNATURE
+
+
+class MemoryRecords(Records):
+    """What was done about a signature before."""
+
+    def precedents(self, signature: Signature) -> Precedents:
+        """See ports.Store."""
+        with self._database.read() as connection:
+            return _precedents(connection, signature)
+
+    def remembered(self, limit: int = 100) -> tuple[Precedents, ...]:
+        """See ports.Store."""
+        newest = sa.func.max(RUN.c.started)
+        acted = _acted(SIGNATURE.c.signature, newest).group_by(SIGNATURE.c.signature)
+        with self._database.read() as connection:
+            latest = {row[0]: row[1] for row in connection.execute(acted.order_by(newest.desc()).limit(limit))}
+            for name, at in connection.execute(sa.select(PRECEDENT.c.signature, PRECEDENT.c.at)):
+                latest[name] = max(at, latest.get(name, at))
+            names = sorted(latest, key=lambda name: (latest[name], name), reverse=True)[:limit]
+            found = [_precedents(connection, Signature(name)) for name in names]
+        return tuple(one for one in found if one.deeds or one.word)
+
+    def wording(self, signature: Signature) -> str | None:
+        """See ports.Store."""
+        of_it = (
+            sa.select(INCIDENT.c.template, INCIDENT.c.signature)
+            .join(SIGNATURE, SIGNATURE.c.incident_id == INCIDENT.c.id)
+            .where(SIGNATURE.c.signature == signature)
+            .order_by(SIGNATURE.c.incident_id.desc())
+        )
+        with self._database.read() as connection:
+            opened = connection.execute(of_it.where(INCIDENT.c.signature == signature).limit(1)).first()
+            had = opened or connection.execute(of_it.limit(1)).first()
+        return str(opened[0]) if opened else "" if had else None
+
+    def record_word(self, word: Word) -> Word | None:
+        """See ports.Store."""
+        values = {
+            **asdict(word),
+            "standing": word.standing.value,
+            "parameters": dict(word.parameters),
+            **{name: rows.clean(getattr(word, name)) for name in ("template", "actor", "reason")},
+        }
+        with self._database.write() as connection:
+            former = _word(connection, word.signature)
+            if former is None:
+                connection.execute(PRECEDENT.insert().values(values))
+            else:
+                connection.execute(PRECEDENT.update().where(PRECEDENT.c.signature == word.signature).values(values))
+            self._line(connection, f"memory.{word.standing}", word, actor=word.actor, reason=word.reason)
+        return former
+
+    def withdraw_word(self, signature: Signature, *, actor: str, reason: str) -> Word | None:
+        """See ports.Store."""
+        with self._database.write() as connection:
+            former = _word(connection, signature)
+            if former is not None:
+                connection.execute(PRECEDENT.delete().where(PRECEDENT.c.signature == signature))
+                self._line(connection, "memory.released", former, actor=actor, reason=reason)
+        return former
+
+    def _line(self, connection: sa.Connection, kind: str, word: Word, *, actor: str, reason: str) -> None:
+        text = f"{kind.partition('.')[2]}: {word.action or 'any action'} for {word.signature}: {reason}"
+        data = {
+            "signature": word.signature,
+            "template": word.template,
+            "action": word.action,
+            "parameters": dict(word.parameters),
+        }
+        ledger.write(connection, self._clock(), kind, text=text, actor=actor, data=data)
+
+
+def _acted(*columns: Any) -> sa.Select[Any]:
+    """Acts of healings that are over and may teach something."""
+    joined = (
+        SIGNATURE.join(INCIDENT, INCIDENT.c.id == SIGNATURE.c.incident_id)
+        .join(RUN, RUN.c.incident_id == INCIDENT.c.id)
+        .join(DECISION, DECISION.c.incident_id == INCIDENT.c.id)
+    )
+    return (
+        sa.select(*columns)
+        .select_from(joined)
+        .where(
+            INCIDENT.c.state.in_(sorted(FINAL)),
+            INCIDENT.c.origin != Origin.INJECTED.value,
+            # A next step is the catalogue's choice: it says nothing of the first one's error.
+            INCIDENT.c.step == 1,
+            RUN.c.kind == RunKind.ACT.value,
+            RUN.c.status.not_in(sorted(NOT_ATTEMPTS)),
+        )
+    )
+
+
+def _precedents(connection: sa.Connection, signature: Signature) -> Precedents:
+    query = _acted(INCIDENT, DECISION.c.chooser, DECISION.c.signatures, RUN.c.action, RUN.c.parameters, RUN.c.started)
+    # Ids sort by time, and the index has them behind the signature.
+    query = query.where(SIGNATURE.c.signature == signature).order_by(SIGNATURE.c.incident_id.desc()).limit(DEEDS_KEPT)
+    found = connection.execute(query).mappings()
+    return Precedents(
+        signature=signature,
+        deeds=tuple(_deeds(row for row in found if _was_shown(row, signature))),
+        word=_word(connection, signature),
+    )
+
+
+def _was_shown(row: rows.Row, signature: Signature) -> bool:
+    """Whether the chooser had a line of it before it; what joined later was not decided upon."""
+    name: Any = DECISION.c.signatures
+    return signature in (row[name] or [row[INCIDENT.c.signature]])
+
+
+def _deeds(found: Iterable[rows.Row]) -> Iterable[Deed]:
+    for row in found:
+        yield Deed(
+            incident_id=IncidentId(row[INCIDENT.c.id]),
+            host=row[INCIDENT.c.host],
+            action=row[RUN.c.action],
+            parameters=row[RUN.c.parameters],
+            healed=row[INCIDENT.c.state] == IncidentState.HEALED.value,
+            chooser=row[DECISION.c.chooser],
+            at=row[RUN.c.started],
+        )
+
+
+def _word(connection: sa.Connection, signature: Signature) -> Word | None:
+    row = connection.execute(sa.select(PRECEDENT).where(PRECEDENT.c.signature == signature)).mappings().first()
+    if row is None:
+        return None
+    return Word(**{**{name: row[name] for name in Word.__slots__}, "standing": Standing(row["standing"])})
