@@ -77,6 +77,7 @@ def show(context: typer.Context, incident_id: str, as_json: output.Json = False)
     output.say(
         f"  seen {incident.count} times, {output.when(incident.first_seen)} to {output.when(incident.last_seen)}"
     )
+    output.say(f"  signature {incident.signature}")
     for record in evidence[-10:]:
         output.say(f"  log  {output.when(record.time)} {record.unit or '-'}: {output.text(record.message, 200)}")
     if decision:

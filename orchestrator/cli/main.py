@@ -17,6 +17,7 @@ from orchestrator.cli import (
     incidents,
     init,
     lab,
+    memory,
     output,
     runs,
     serve,
@@ -60,6 +61,7 @@ app.command("heal")(heal.heal)
 app.add_typer(incidents.app, name="incidents")
 app.add_typer(runs.app, name="runs")
 app.add_typer(approvals.app, name="approvals")
+app.add_typer(memory.app, name="memory")
 app.command("actions")(actions.actions)
 app.command("explain")(explain.explain)
 app.add_typer(tokens.app, name="tokens")

@@ -32,6 +32,7 @@ BESIDE_HEALING = (
     *("beat", "expire_quiet", "stop", "resume"),
     *("artifacts_removed", "prune_incidents", "release_ledger", "delete_released", "shrink"),
     *("add_token", "revoke_token", "token_used"),
+    *("record_word", "withdraw_word"),
 )
 #: Between these and the word GO a run is on record, but its playbook can't have begun.
 BEFORE_GO = ("claim after", "run prepared", "run spawned", "started before", "started after")
