@@ -119,8 +119,11 @@ class Chooser(Protocol):
 class Executor(Protocol):
     """Runs playbooks. A failed or timed-out playbook is a value."""
 
-    def execute(self, job: PlaybookJob) -> PlaybookResult:
-        """Start at most once by run id, wait for the end. Called again for the same id: adopt and wait."""
+    def execute(self, job: PlaybookJob, signatures: frozenset[Signature] | None = None) -> PlaybookResult:
+        """Start at most once by run id, wait for the end. Called again for the same id: adopt and wait.
+
+        `signatures`: what it counts as an attempt for; None: all that its incident has shown so far.
+        """
         ...
 
     def cancel(self, run_id: RunId) -> None: ...
@@ -332,7 +335,7 @@ class Store(Protocol):
         ...
 
     def finish(self, result: PlaybookResult, *, slot_shut: bool) -> Run:
-        """First writer wins; returns the row that stands."""
+        """First writer wins; returns the row that stands. A shut slot holds the hosts whose own end is not settled."""
         ...
 
     def open_slot(self, run_id: RunId) -> None: ...

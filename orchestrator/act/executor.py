@@ -177,7 +177,8 @@ class RunnerExecutor:
         """Give the hosts of an ended run back if nothing of it runs there; whether they are free."""
         if run.slot_shut:
             try:
-                hosts = self._shut.get(run.id) or tuple(self._host(name) for name in run.hosts)
+                shut = [name for name in run.hosts if run.on(name).slot_shut]
+                hosts = self._shut.get(run.id) or tuple(map(self._host, shut))
                 if any(self._probe.running(host, run.id) for host in hosts):
                     return False
                 self._store.open_slot(run.id)
@@ -333,7 +334,7 @@ class RunnerExecutor:
         """How it ended, with its hosts free again where they are idle within moments."""
         ended, run = self._end(job.run_id, space)
         if run.slot_shut:
-            self._shut[run.id] = job.hosts
+            self._shut[run.id] = tuple(host for host in job.hosts if run.on(host.name).slot_shut)
             for pause in (0.0, *SETTLE_PAUSES):
                 time.sleep(pause)
                 asked = time.monotonic()
@@ -394,4 +395,5 @@ def _as_recorded(ended: Ended | None, run: Run) -> PlaybookResult:
         changed=ended.result.changed if ended is not None else False,
         started=run.started,
         ended=run.ended,
+        ends=run.ends,
     )

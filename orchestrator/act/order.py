@@ -14,7 +14,7 @@ from typing import Any
 
 from orchestrator import locks
 from orchestrator.domain.ids import RunId
-from orchestrator.domain.runs import PlaybookResult, RunKind, RunStatus
+from orchestrator.domain.runs import HostEnd, PlaybookResult, RunKind, RunStatus
 
 #: Files of the private directory.
 JOB, PERMIT = "job.json", "permit"
@@ -87,6 +87,7 @@ class Ended:
             "settled": self.settled,
             "started": result.started.isoformat() if result.started else None,
             "ended": result.ended.isoformat() if result.ended else None,
+            "ends": {host: asdict(end) for host, end in result.ends.items()},
         }
         write_json(artifacts / RESULT, data)
 
@@ -103,10 +104,15 @@ class Ended:
                 changed=data["changed"] is True,
                 started=datetime.fromisoformat(data["started"]) if data["started"] else None,
                 ended=datetime.fromisoformat(data["ended"]) if data["ended"] else None,
+                ends={host: _host_end(end) for host, end in data.get("ends", {}).items()},
             )
             return cls(result=result, settled=data["settled"] is True)
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
+
+
+def _host_end(data: Mapping[str, Any]) -> HostEnd:
+    return HostEnd(status=RunStatus(data["status"]), reason=str(data["reason"]), settled=data["settled"] is True)
 
 
 def discard(private: Path, *, keep: str = "") -> None:

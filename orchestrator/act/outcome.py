@@ -6,11 +6,11 @@ The return code alone proves nothing: "no hosts matched" ends with 0, so does a 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from orchestrator.act.complaints import plain
-from orchestrator.domain.runs import RunKind, RunStatus
+from orchestrator.domain.runs import UNSETTLED, HostEnd, RunKind, RunStatus
 from orchestrator.domain.speech import printable
 
 Event = Mapping[str, Any]
@@ -19,6 +19,9 @@ Event = Mapping[str, Any]
 REASON_LIMIT = 500
 #: How a verify playbook says that the symptom is there, and a role's preflight that it changed nothing.
 SICK, REFUSED = "sick: ", "refused: "
+#: How ansible-playbook ends where hosts failed (2), were unreachable (4), or both: their own events say which.
+_RC_OF_HOSTS = frozenset({2, 4, 6})
+_NOT_BELIEVED = HostEnd(status=RunStatus.FAILED, reason="the run failed as a whole, so no host of it is called well")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,8 +43,10 @@ class Outcome:
     reason: str = ""
     #: A task changed something, as far as the events tell.
     changed: bool = False
-    #: False: the host may still be at work.
+    #: False: a host may still be at work.
     settled: bool = True
+    #: Of each host, where there are several and the playbook came to its end.
+    ends: Mapping[str, HostEnd] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +65,45 @@ def judge(kind: RunKind, hosts: Sequence[str], events: Sequence[Event], ending: 
     `events` are ansible-runner's job events in order. A task that ran into its limit makes the run
     TIMED_OUT even where the playbook rescued it: the host may go on with it (tried).
     """
+    whole = _end(kind, hosts, events, ending)
+    ends = _ends(kind, hosts, events, ending) if len(hosts) > 1 else {}
+    settled = all(end.settled for end in ends.values()) if ends else whole.settled
+    return Outcome(status=whole.status, reason=whole.reason, changed=_changed(events), settled=settled, ends=ends)
+
+
+def _end(kind: RunKind, hosts: Sequence[str], events: Sequence[Event], ending: Ending) -> HostEnd:
     status, reason = _status(kind, hosts, events, ending)
-    settled = status not in (RunStatus.TIMED_OUT, RunStatus.CANCELED, RunStatus.UNKNOWN)
+    settled = status not in UNSETTLED
     if status is RunStatus.UNREACHABLE:
         settled = not _reached(events)
-    return Outcome(status=status, reason=_bounded(reason), changed=_changed(events), settled=settled)
+    return HostEnd(status=status, reason=_bounded(reason), settled=settled)
+
+
+def _ends(kind: RunKind, hosts: Sequence[str], events: Sequence[Event], ending: Ending) -> dict[str, HostEnd]:
+    """Each host judged by its own events alone; empty for a run that was cut, of which nothing is known of any."""
+    stats = _stats(events)
+    if ending.canceled or ending.timed_out or ending.rc is None or stats is None:
+        return {}
+    failed = bool(stats.get("failures") or stats.get("dark"))
+    if _extra(hosts, stats) or (ending.rc != 0 and not (failed and ending.rc in _RC_OF_HOSTS)):
+        # Something is wrong that no host's own events tell of, so none is believed.
+        end = _end(kind, hosts, events, ending)
+        return dict.fromkeys(hosts, end if end.status is not RunStatus.SUCCEEDED else _NOT_BELIEVED)
+    return {host: _end(kind, (host,), _of(host, events), Ending(rc=0)) for host in hosts}
+
+
+def _of(host: str, events: Sequence[Event]) -> list[Event]:
+    """The events of one host, with those that are of none, and the statistics of that host alone."""
+    own: list[Event] = []
+    for event in events:
+        if _is(event, "playbook_on_stats"):
+            counts = {
+                key: {host: of[host]} for key, of in _data(event).items() if isinstance(of, Mapping) and host in of
+            }
+            own.append({**event, "event_data": counts})
+        elif _data(event).get("host", host) == host:
+            own.append(event)
+    return own
 
 
 def _status(kind: RunKind, hosts: Sequence[str], events: Sequence[Event], ending: Ending) -> tuple[RunStatus, str]:
@@ -72,7 +111,7 @@ def _status(kind: RunKind, hosts: Sequence[str], events: Sequence[Event], ending
         return RunStatus.CANCELED, "The run was canceled" + _while(events)
     if ending.timed_out:
         return RunStatus.TIMED_OUT, "The run's time limit ended it" + _while(events)
-    stats = next((_data(event) for event in reversed(events) if _is(event, "playbook_on_stats")), None)
+    stats = _stats(events)
     if ending.rc is None or stats is None:
         said = _last_words(events)
         return RunStatus.UNKNOWN, f"The playbook ended without a result{f': {said}' if said else ''}"
@@ -131,12 +170,20 @@ def _fatal(events: Sequence[Event], stats: Mapping[str, Any]) -> list[_Failure]:
     return found
 
 
-def _processed(hosts: Sequence[str], stats: Mapping[str, Any]) -> str:
-    """Empty where exactly the intended hosts were processed."""
+def _stats(events: Sequence[Event]) -> Mapping[str, Any] | None:
+    return next((_data(event) for event in reversed(events) if _is(event, "playbook_on_stats")), None)
+
+
+def _extra(hosts: Sequence[str], stats: Mapping[str, Any]) -> list[str]:
     seen: set[str] = set()
     for key in ("processed", "ok", "changed", "skipped", "failures", "dark", "rescued", "ignored"):
         seen |= set(dict(stats.get(key) or {}))
-    extra = sorted(seen - set(hosts))
+    return sorted(seen - set(hosts))
+
+
+def _processed(hosts: Sequence[str], stats: Mapping[str, Any]) -> str:
+    """Empty where exactly the intended hosts were processed."""
+    extra = _extra(hosts, stats)
     if extra:
         return f"{', '.join(extra)} was processed and was not meant to be"
     ok = dict(stats.get("ok") or {})

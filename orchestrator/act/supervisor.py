@@ -150,11 +150,11 @@ def supervise(folder: Path, order: Order, watch: Watch) -> None:
         recorder.problem = f"the playbook printed more than {OUTPUT_LIMIT // 1024**2} MiB and was ended"
     if watch.fenced:
         reason = f"Its playbook was ended, because {watch.fenced}; how far it came is unknown"
-        judged = replace(judged, status=RunStatus.UNKNOWN, settled=False, reason=reason)
+        judged = replace(judged, status=RunStatus.UNKNOWN, settled=False, reason=reason, ends={})
     if recorder.problem:
         # Nobody may rely on a run that is not on record: look at the host again.
         reason = f"The record is incomplete: {recorder.problem}. Before that: {judged.status} {judged.reason}"
-        judged = replace(judged, status=RunStatus.UNKNOWN, settled=False, reason=reason.strip())
+        judged = replace(judged, status=RunStatus.UNKNOWN, settled=False, reason=reason.strip(), ends={})
     result = PlaybookResult(
         run_id=RunId(order.run_id),
         status=judged.status,
@@ -163,6 +163,7 @@ def supervise(folder: Path, order: Order, watch: Watch) -> None:
         changed=judged.changed,
         started=started,
         ended=datetime.now(UTC),
+        ends={host: replace(end, reason=recorder.blacken(end.reason)) for host, end in judged.ends.items()},
     )
     Ended(result=result, settled=judged.settled).write(artifacts)
 
@@ -241,4 +242,5 @@ def clean_up(folder: Path, order: Order, judged: outcome.Outcome) -> outcome.Out
     if not left:
         return judged
     pids = ", ".join(str(pid) for pid in sorted(left))
-    return replace(judged, settled=False, reason=f"{judged.reason}; still alive on the controller: {pids}")
+    ends = {host: replace(end, settled=False) for host, end in judged.ends.items()}
+    return replace(judged, settled=False, ends=ends, reason=f"{judged.reason}; still alive on the controller: {pids}")

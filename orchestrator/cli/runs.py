@@ -66,6 +66,8 @@ def show(
         return output.print_json({"run": run, "tasks": tasks, "artifacts": where, "files": files})
     output.say(f"{run.id}  {run.kind}  {run.action} {output.parameters(run.parameters)}  {run.status}")
     output.say(f"  hosts {', '.join(run.hosts)}; rc {run.rc}; {run.reason}".rstrip("; "))
+    for host, end in run.ends.items():
+        output.say(f"  {host}: {end.status} {end.reason}".rstrip())
     for task in tasks:
         output.say(f"  {task.outcome:<11} {task.seconds:5.1f} s  {task.host}: {task.name}")
     if run.artifacts_removed:

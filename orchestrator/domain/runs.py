@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -52,6 +52,17 @@ UNSETTLED = frozenset({RunStatus.TIMED_OUT, RunStatus.CANCELED, RunStatus.UNKNOW
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class HostEnd:
+    """How a run ended on one of its hosts."""
+
+    status: RunStatus
+    #: One sentence, as a run's.
+    reason: str = ""
+    #: False: the host may still be at work.
+    settled: bool = True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class PlaybookJob:
     """What is to be run: everything, nothing implied."""
 
@@ -82,6 +93,13 @@ class PlaybookResult:
     changed: bool = False
     started: datetime | None = None
     ended: datetime | None = None
+    #: Of each host, where there are several and the playbook came to its end; else they ended as the run did.
+    ends: Mapping[str, HostEnd] = field(default_factory=dict)
+
+    def on(self, host: str) -> PlaybookResult:
+        """The result as that one host has it."""
+        end = self.ends.get(host)
+        return self if end is None else replace(self, status=end.status, reason=end.reason, ends={})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -111,3 +129,12 @@ class Run:
     artifacts: Path | None = field(default=None)
     #: When retention removed what it left.
     artifacts_removed: datetime | None = None
+    #: As of PlaybookResult; settled by now, where the host was found idle since.
+    ends: Mapping[str, HostEnd] = field(default_factory=dict)
+
+    def on(self, host: str) -> Run:
+        """The run as that one host has it."""
+        end = self.ends.get(host)
+        if end is None:
+            return replace(self, ends={})
+        return replace(self, status=end.status, reason=end.reason, slot_shut=not end.settled, ends={})

@@ -10,7 +10,7 @@ from orchestrator.domain.actions import Decision
 from orchestrator.domain.ids import Cursor, IncidentId, RunId, Signature
 from orchestrator.domain.incidents import Incident, IncidentState, Origin, Subject, SubjectKind
 from orchestrator.domain.records import LogRecord, Severity
-from orchestrator.domain.runs import Run, RunKind, RunStatus
+from orchestrator.domain.runs import HostEnd, Run, RunKind, RunStatus
 from orchestrator.domain.verdicts import Answer, Approval, Attempt, Facts, Outcome, PathFacts, UnitFacts, Verdict
 from orchestrator.ports import Event
 
@@ -100,8 +100,8 @@ def approval(row: Row) -> Approval:
     return Approval(**{**{name: row[name] for name in Approval.__slots__}, "answer": Answer(row["answer"])})
 
 
-def run(row: Row) -> Run:
-    """One row of `run`."""
+def run(row: Row, ends: Mapping[str, HostEnd] | None = None) -> Run:
+    """One row of `run`, and how it ended on each of its hosts where there are several."""
     return Run(
         id=RunId(row["id"]),
         incident_id=IncidentId(row["incident_id"]),
@@ -120,7 +120,13 @@ def run(row: Row) -> Run:
         lease_left=None if row["lease_until"] is None else row["lease_until"] - row["database_now"],
         slot_shut=row["slot_shut"],
         artifacts_removed=row["artifacts_removed"],
+        ends=ends or {},
     )
+
+
+def host_end(row: Row) -> HostEnd:
+    """One row of `run_host`."""
+    return HostEnd(status=RunStatus(row["status"]), reason=row["reason"], settled=not row["held"])
 
 
 def attempt(host: str, row: Row) -> Attempt:

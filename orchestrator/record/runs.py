@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from orchestrator.domain.ids import RunId, Signature
-from orchestrator.domain.runs import PlaybookJob, PlaybookResult, Run, RunKind, RunStatus
+from orchestrator.domain.runs import HostEnd, PlaybookJob, PlaybookResult, Run, RunKind, RunStatus
 from orchestrator.domain.verdicts import Attempt
 from orchestrator.errors import RecordError
 from orchestrator.ports import ACTING, NOT_ATTEMPTS
@@ -17,6 +17,8 @@ from orchestrator.record import ledger, rows, schema
 from orchestrator.record.database import Records
 from orchestrator.record.schema import RUN, RUN_HOST
 
+#: How a run ended on a host: told apart only where there are several.
+END = sa.func.coalesce(sa.func.nullif(RUN_HOST.c.status, ""), RUN.c.status)
 #: A run as it is read: its row, and what the database's clock says.
 _READ = sa.select(RUN, schema.database_now().label("database_now"))
 
@@ -86,7 +88,7 @@ class RunRecords(Records):
             if row is None:
                 raise RecordError(f"There is no run {result.run_id}, so its end can't be recorded.")
             if row["status"] != RunStatus.RUNNING.value:
-                return rows.run(row)
+                return _whole(connection, [row])[0]
             now = self._clock()
             connection.execute(
                 RUN.update()
@@ -99,6 +101,10 @@ class RunRecords(Records):
                     slot_shut=slot_shut,
                 )
             )
+            for host, end in result.ends.items():
+                values = {"status": end.status.value, "reason": rows.clean(end.reason), "held": not end.settled}
+                where = (RUN_HOST.c.run_id == result.run_id, RUN_HOST.c.host == host)
+                connection.execute(RUN_HOST.update().where(*where).values(**values))
             if not slot_shut:
                 _release(connection, result.run_id)
             ledger.write(
@@ -115,10 +121,10 @@ class RunRecords(Records):
                     "rc": result.rc,
                     "changed": result.changed,
                     "slot_shut": slot_shut,
+                    "ends": {host: end.status.value for host, end in result.ends.items()},
                 },
             )
-            ended = _row(connection, result.run_id)
-        return rows.run(ended or row)
+            return _whole(connection, [_row(connection, result.run_id) or row])[0]
 
     def open_slot(self, run_id: RunId) -> None:
         """A probe found nothing of the run on its hosts: they may be touched again. A running run keeps them."""
@@ -142,7 +148,7 @@ class RunRecords(Records):
         """None: there is none of that id."""
         with self._database.read() as connection:
             row = _row(connection, run_id)
-        return rows.run(row) if row else None
+            return _whole(connection, [row])[0] if row else None
 
     def runs(
         self,
@@ -161,7 +167,7 @@ class RunRecords(Records):
         if kinds:
             query = query.where(RUN.c.kind.in_([kind.value for kind in kinds]))
         with self._database.read() as connection:
-            return tuple(rows.run(row) for row in connection.execute(query).mappings())
+            return _whole(connection, connection.execute(query).mappings().all())
 
     def artifacts_due(self) -> dict[str, bool]:
         """See ports.Store."""
@@ -176,7 +182,7 @@ class RunRecords(Records):
         held = sa.select(RUN_HOST.c.run_id).where(sa.literal_column("run_host.held"))
         query = _READ.where(RUN.c.id.in_(held)).order_by(RUN.c.started, RUN.c.id)
         with self._database.read() as connection:
-            return tuple(rows.run(row) for row in connection.execute(query).mappings())
+            return _whole(connection, connection.execute(query).mappings().all())
 
     def attempts(self, host: str, since: datetime) -> tuple[Attempt, ...]:
         """Act runs on the host that began at `since` or later, oldest first; one that was cut counts."""
@@ -186,7 +192,7 @@ class RunRecords(Records):
             .where(
                 RUN_HOST.c.host == host,
                 RUN.c.kind == RunKind.ACT.value,
-                RUN.c.status.not_in(sorted(NOT_ATTEMPTS)),
+                END.not_in(sorted(NOT_ATTEMPTS)),
                 RUN.c.started >= since,
             )
             .order_by(RUN.c.started, RUN.c.id)
@@ -197,6 +203,17 @@ class RunRecords(Records):
 
 def _row(connection: sa.Connection, run_id: str) -> rows.Row | None:
     return connection.execute(_READ.where(RUN.c.id == run_id)).mappings().first()
+
+
+def _whole(connection: sa.Connection, found: Sequence[rows.Row]) -> tuple[Run, ...]:
+    """Runs with how they ended on each host: told apart only where there are several."""
+    several = [row["id"] for row in found if len(row["hosts"]) > 1]
+    ends: dict[str, dict[str, HostEnd]] = {}
+    if several:
+        query = sa.select(RUN_HOST).where(RUN_HOST.c.run_id.in_(several), RUN_HOST.c.status != "")
+        for row in connection.execute(query).mappings():
+            ends.setdefault(row["run_id"], {})[row["host"]] = rows.host_end(row)
+    return tuple(rows.run(row, ends.get(row["id"])) for row in found)
 
 
 def _release(connection: sa.Connection, run_id: str) -> None:

@@ -12,9 +12,9 @@ from typing import Any
 
 from orchestrator.domain.actions import ESCALATE, Action, Decision
 from orchestrator.domain.hosts import Host
-from orchestrator.domain.ids import Cursor, RunId
+from orchestrator.domain.ids import Cursor, RunId, Signature
 from orchestrator.domain.records import LogRecord
-from orchestrator.domain.runs import PlaybookJob, PlaybookResult, RunKind, RunStatus
+from orchestrator.domain.runs import UNSETTLED, HostEnd, PlaybookJob, PlaybookResult, RunKind, RunStatus
 from orchestrator.domain.verdicts import Facts
 from orchestrator.errors import InventoryError
 from orchestrator.ports import Case, Sink, SourceState
@@ -66,17 +66,27 @@ class FakeExecutor:
         #: How a second run of a kind ends, where that differs.
         self.then: dict[RunKind, RunStatus] = {}
         self.jobs: list[PlaybookJob] = []
+        #: How a kind ends on one host of several, where that differs.
+        self.on: dict[tuple[RunKind, str], RunStatus] = {}
         self.canceled: list[RunId] = []
         self._ended: dict[RunId, PlaybookResult] = {}
 
-    def execute(self, job: PlaybookJob) -> PlaybookResult:
+    def execute(self, job: PlaybookJob, signatures: frozenset[Signature] | None = None) -> PlaybookResult:
         if job.run_id not in self._ended:
             self.jobs.append(job)
             status = self.endings[job.kind]
             self.endings |= {job.kind: self.then.get(job.kind, status)}
             changed = job.kind in (RunKind.ACT, RunKind.ROLLBACK) and status is RunStatus.SUCCEEDED
-            self._ended[job.run_id] = PlaybookResult(run_id=job.run_id, status=status, changed=changed)
+            self._ended[job.run_id] = PlaybookResult(
+                run_id=job.run_id, status=status, changed=changed, ends=self._ends(job, status)
+            )
         return self._ended[job.run_id]
+
+    def _ends(self, job: PlaybookJob, status: RunStatus) -> dict[str, HostEnd]:
+        if len(job.hosts) == 1 or status in UNSETTLED:
+            return {}
+        told = {host.name: self.on.get((job.kind, host.name), status) for host in job.hosts}
+        return {name: HostEnd(status=end, settled=end not in UNSETTLED) for name, end in told.items()}
 
     def cancel(self, run_id: RunId) -> None:
         self.canceled.append(run_id)

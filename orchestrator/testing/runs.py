@@ -92,23 +92,30 @@ class MemoryRuns(MemoryIncidents):
                 reason=result.reason,
                 ended=result.ended or self._clock(),
                 slot_shut=slot_shut,
+                ends={
+                    host: replace(end, settled=end.settled or not slot_shut)
+                    for host, end in result.ends.items()
+                    if host in now.hosts
+                },
             )
             self._runs[done.id] = done
-            if not slot_shut:
-                self._release(done.id)
+            self._release(done.id)
             text = f"{done.kind} of {done.action}: {done.status} {done.reason}".rstrip()
             self.append("run.ended", incident_id=done.incident_id, host=",".join(done.hosts), text=text)
         return done
 
     def _release(self, run_id: RunId) -> None:
-        self._held = {host: holder for host, holder in self._held.items() if holder != run_id}
+        """All hosts of a run but those that may still be at work."""
+        run = self._runs[run_id]
+        self._held = {host: holder for host, holder in self._held.items() if holder != run_id or run.on(host).slot_shut}
 
     def open_slot(self, run_id: RunId) -> None:
         with self._lock:
             now = self._runs.get(run_id)
             if now is None or not now.slot_shut:
                 return
-            self._runs[run_id] = replace(now, slot_shut=False)
+            ends = {host: replace(end, settled=True) for host, end in now.ends.items()}
+            self._runs[run_id] = replace(now, slot_shut=False, ends=ends)
             self._release(run_id)
             text = f"nothing of {run_id} runs any more"
             self.append("slot.opened", incident_id=now.incident_id, host=",".join(now.hosts), text=text)
@@ -154,7 +161,7 @@ class MemoryRuns(MemoryIncidents):
                 at=one.started,
             )
             for one in reversed(self.runs(host=host, kinds=(RunKind.ACT,), limit=10**9))
-            if one.status not in NOT_ATTEMPTS and one.started >= since
+            if one.on(host).status not in NOT_ATTEMPTS and one.started >= since
         )
 
     def statistics(self, *, injected: bool = False) -> Statistics:

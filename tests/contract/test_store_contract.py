@@ -26,7 +26,7 @@ from orchestrator.domain.incidents import (
     SubjectKind,
 )
 from orchestrator.domain.records import LogRecord, Severity
-from orchestrator.domain.runs import PlaybookJob, PlaybookResult, RunKind, RunStatus
+from orchestrator.domain.runs import HostEnd, PlaybookJob, PlaybookResult, RunKind, RunStatus
 from orchestrator.domain.verdicts import Answer, Approval, Facts, Outcome, PathFacts, UnitFacts, Verdict
 from orchestrator.errors import RecordError
 from orchestrator.ports import EVIDENCE_KEPT, SIGNATURES_KEPT, Store
@@ -578,6 +578,41 @@ def test_a_shut_slot_stays_shut_until_it_is_opened(store: Store) -> None:
     assert not found.slot_shut
     assert store.claim(following, signatures=frozenset()) is None
     assert kinds(store) == ["run.started", "run.ended", "slot.opened", "run.started"]
+
+
+def test_a_run_of_several_hosts_ends_on_each_and_holds_those_that_may_still_be_at_work(store: Store) -> None:
+    run = job("inc-1", "web1", "web2", "web3")
+    store.claim(run, signatures=frozenset())
+    ends = {
+        "web1": HostEnd(status=RunStatus.SUCCEEDED),
+        "web2": HostEnd(status=RunStatus.REFUSED, reason="the unit is masked"),
+        "web3": HostEnd(status=RunStatus.TIMED_OUT, reason="it took long", settled=False),
+    }
+
+    done = store.finish(replace(ended(run, RunStatus.TIMED_OUT), ends=ends), slot_shut=True)
+
+    assert done == store.run(run.run_id) == store.runs()[0] == store.shut_runs()[0]
+    assert dict(done.ends) == ends
+    assert (done.on("web2").status, done.on("web2").reason) == (RunStatus.REFUSED, "the unit is masked")
+    assert [done.on(name).slot_shut for name in done.hosts] == [False, False, True]
+    assert store.claim(job("inc-2", "web1", "web2"), signatures=frozenset()) is None
+    assert store.claim(job("inc-3", "web3"), signatures=frozenset()) is RunStatus.BUSY
+    store.open_slot(run.run_id)
+    assert store.claim(job("inc-3", "web3"), signatures=frozenset()) is None
+    found = store.run(run.run_id)
+    assert found is not None
+    assert not found.on("web3").slot_shut
+    # What a role refused never touched its host, whatever the run did elsewhere.
+    assert [len(store.attempts(name, NOW)) for name in ("web1", "web2", "web3")] == [2, 1, 2]
+
+
+def test_a_run_of_several_hosts_that_was_cut_holds_them_all(store: Store) -> None:
+    run = job("inc-1", "web1", "web2")
+    store.claim(run, signatures=frozenset())
+    done = store.finish(ended(run, RunStatus.UNKNOWN), slot_shut=True)
+    assert not done.ends
+    assert [done.on(name).status for name in done.hosts] == [RunStatus.UNKNOWN] * 2
+    assert [store.claim(job("inc-2", name), signatures=frozenset()) for name in done.hosts] == [RunStatus.BUSY] * 2
 
 
 def test_the_first_end_stands(store: Store) -> None:

@@ -21,12 +21,13 @@ def test_the_events_say(path: Path) -> None:
 
     outcome = judge(RunKind(case["kind"]), case["hosts"], case["events"], ending)
 
-    expected = {"reason": "", "changed": False, "settled": True} | case["expect"]
+    expected = {"reason": "", "changed": False, "settled": True, "ends": {}} | case["expect"]
     assert {
         "status": outcome.status,
         "reason": outcome.reason,
         "changed": outcome.changed,
         "settled": outcome.settled,
+        "ends": {host: [end.status, end.reason, end.settled] for host, end in outcome.ends.items()},
     } == expected
 
 
