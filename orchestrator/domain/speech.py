@@ -51,9 +51,10 @@ _QUOTED = (
 _ESCAPED = re.compile(r'\\(["\\])')
 #: Fields whose value a client, a user or a mail chose.
 _FIELDS = (
-    r"request|referr?er|host|user[-_ ]?agent|agent|query|search|term|keywords?|cookie|subject|title|comment|feedback|review"
-    r"|body|payload|input|form|header|uri|url|user(?:[-_ ]?name)?|login|password|passwd|email|ticket|description|text"
-    r"|content|note|chat|said|says|wrote|filename|upload|params?|nick|name|helo|args?|remote[-_ ]?user|upstream"
+    r"request|referr?er|host|user[-_ ]?agent|agent|query|search|term|keywords?|cookie|subject|title|comment|feedback"
+    r"|review|body|payload|input|form|header|uri|url|user(?:[-_ ]?name)?|login|password|passwd|email|ticket"
+    r"|description|text|content|note|chat|said|says|wrote|filename|upload|params?|nick|name|helo|args?"
+    r"|remote[-_ ]?user|upstream"
 )
 #: What is taken out, and what stays of it.
 _FOREIGN = (
