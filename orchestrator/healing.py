@@ -19,8 +19,8 @@ from orchestrator.domain.ids import Cursor, IncidentId
 from orchestrator.domain.incidents import UNDER_WAY, Incident, IncidentState, Origin, SubjectKind
 from orchestrator.domain.runs import PlaybookResult, RunKind, RunStatus
 from orchestrator.domain.verdicts import Answer, Approval, Facts, Outcome, Verdict
+from orchestrator.follow_up import FollowUps
 from orchestrator.ports import Case, Event
-from orchestrator.steps import Steps
 from orchestrator.verify import judgement
 from orchestrator.verify.judgement import Check, Next
 
@@ -35,7 +35,7 @@ AGE = "age"
 DECIDED = (IncidentState.PENDING_APPROVAL, IncidentState.HEALING, IncidentState.VERIFIED)
 
 
-class Healing(Steps):
+class Healing(FollowUps):
     """The workflows of one incident, by its id."""
 
     # plan -------------------------------------------------------------------------------------------
@@ -199,6 +199,7 @@ class Healing(Steps):
         if not isinstance(host, str) or not host:
             return
         if not self._do("check", self._check, incident_id):
+            self._follow(incident_id)
             return
         settle = self._do("act", self._act, incident_id)
         if not isinstance(settle, float):
@@ -347,6 +348,8 @@ class Healing(Steps):
         host = self._do("listen", self._listen, incident_id)
         if isinstance(host, str) and host:
             self._start_rollback(incident_id, host)
+        else:
+            self._follow(incident_id)
 
     def _listen(self, incident_id: str) -> str:
         """The host where it is to be rolled back; '' where not."""
@@ -356,7 +359,7 @@ class Healing(Steps):
         started = self._hold(incident_id)
         records = rooms.probe.since(self._host(incident_id), Cursor(str(started.data["cursor"])))
         signals = rooms.detector.detect(records, rooms.now())
-        again = judgement.relapse(signals, self._store.signatures(incident_id))
+        again = judgement.relapse(signals, self._known_signatures(incident_id))
         if again is None:
             self._move(
                 incident_id,

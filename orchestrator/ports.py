@@ -277,6 +277,13 @@ class Store(Protocol):
         """
         ...
 
+    def open_step(self, incident: Incident, decision: Decision, evidence: Sequence[LogRecord]) -> bool:
+        """The next step of a healing with its decision, in one transaction; the same id again changes nothing.
+
+        False, and nothing is written, where another incident of its subject is under way.
+        """
+        ...
+
     def expire_quiet(self, before: datetime) -> int:
         """Escalated and noise incidents last seen before `before` become expired; how many."""
         ...

@@ -45,6 +45,21 @@ small_filesystem() {
   mount -t tmpfs -o size=16m,mode=0755 tmpfs "$1"
 }
 
+# filled_with_old_logs NAME: rotated logs of 10 days ago take all of the file system of /var/log/NAME.
+filled_with_old_logs() {
+  # The live log exists but has not a single block, so the very first write fails.
+  : >"/var/log/$1/$1.log"
+  number=0
+  while number=$((number + 1)); head -c 2M /dev/urandom >"/var/log/$1/$1.log.$number" 2>/dev/null; do
+    [ "$number" -lt 50 ]
+  done
+  find "/var/log/$1" -name "$1.log.*" -empty -delete
+  for file in "/var/log/$1/$1.log."*; do
+    case $file in *[02468]) mv "$file" "$file.gz"; file=$file.gz ;; esac
+    touch --date='10 days ago' "$file"
+  done
+}
+
 # log_writer NAME: a service that appends to /var/log/NAME/NAME.log for as long as it runs and says when it can't.
 log_writer() {
   program "/usr/local/bin/$1-server" <<EOF

@@ -3,17 +3,7 @@
 # expects: free_disk_space
 systemctl stop shop.service 2>/dev/null || true
 small_filesystem /var/log/shop
-# The live log exists but has not a single block, so the very first write fails.
-: >/var/log/shop/shop.log
-number=0
-while number=$((number + 1)); head -c 2M /dev/urandom >"/var/log/shop/shop.log.$number" 2>/dev/null; do
-  [ "$number" -lt 50 ]
-done
-find /var/log/shop -name 'shop.log.*' -empty -delete
-for file in /var/log/shop/shop.log.*; do
-  case $file in *[02468]) mv "$file" "$file.gz"; file=$file.gz ;; esac
-  touch --date='10 days ago' "$file"
-done
+filled_with_old_logs shop
 log_writer shop
 systemctl start shop.service
 recorded 'cannot write /var/log/shop/shop.log: .*No space left on device'

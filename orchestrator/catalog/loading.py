@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from orchestrator.catalog import patterns, plays, tasks
+from orchestrator.catalog import following, patterns, plays, tasks
 from orchestrator.catalog.rows import ActionRow, EntryRow, OptionRow, SpecRow, near, parse
-from orchestrator.domain.actions import ESCALATE, NONE, Action, Parameter, ParameterSource
+from orchestrator.domain.actions import ESCALATE, NONE, Action, FollowUp, Parameter, ParameterSource
 from orchestrator.errors import CatalogError
 
 #: Options that every run is given, and that no decision fills, with the type and elements of what is given.
@@ -51,7 +51,9 @@ def load(playbooks: Path, roles: Path) -> Catalog:
         ) from error
     if not folders:
         raise CatalogError(f"{playbooks} holds no action; correct playbooks_dir in the config file.")
-    return Catalog(actions=MappingProxyType({folder.name: _action(folder, roles / folder.name) for folder in folders}))
+    actions = {folder.name: _action(folder, roles / folder.name) for folder in folders}
+    following.check(actions)
+    return Catalog(actions=MappingProxyType(actions))
 
 
 def _action(folder: Path, role: Path) -> Action:
@@ -87,6 +89,7 @@ def _action(folder: Path, role: Path) -> Action:
         parameters=parameters,
         patterns=patterns.spelled_out(file, row, [parameter.name for parameter in parameters]),
         counter_examples=tuple(row.counter_examples),
+        follow_up=FollowUp(action=row.follow_up.action, when=row.follow_up.when) if row.follow_up else None,
         folder=folder,
         role=role,
     )

@@ -34,6 +34,13 @@ class PatternRow(_Row):
     severity: Literal["error", "warning"] = "error"
 
 
+class FollowUpRow(_Row):
+    """What goes on after an action."""
+
+    action: _Text
+    when: _Text
+
+
 class ActionRow(_Row):
     """A whole action.yml."""
 
@@ -50,6 +57,8 @@ class ActionRow(_Row):
     parameters: dict[str, Annotated[ParameterSource, Field(strict=False)]]
     #: Whether it helps units too that run and end, or that start one.
     jobs: bool = False
+    #: What is done next for a unit that died of what this action mended.
+    follow_up: FollowUpRow | None = None
     #: Named parts of expressions; `%{name}` in a pattern, or in a later part, stands for one.
     vocabulary: dict[str, _Text] = {}
     patterns: list[PatternRow]
@@ -155,4 +164,5 @@ def _known(place: Sequence[int | str], model: type[BaseModel]) -> Iterable[str]:
         return OptionRow.model_fields
     if place[0] == "argument_specs" and len(place) > 1:
         return EntryRow.model_fields
-    return PatternRow.model_fields if place[0] == "patterns" else model.model_fields
+    nested: dict[str, type[BaseModel]] = {"patterns": PatternRow, "follow_up": FollowUpRow}
+    return nested.get(str(place[0]), model).model_fields if len(place) > 1 else model.model_fields

@@ -14,13 +14,14 @@ def actions(context: typer.Context, as_json: output.Json = False) -> None:
     if as_json:
         return output.print_json(found)
     output.table(
-        ("action", "parameters", "risk", "undo", "what", "when"),
+        ("action", "parameters", "risk", "undo", "then", "what", "when"),
         (
             (
                 action.id,
                 ", ".join(f"{parameter.name} ({parameter.source})" for parameter in action.parameters),
                 action.risk,
                 "yes" if action.reversible else "no",
+                action.follow_up.action if action.follow_up else "",
                 output.text(action.title),
                 output.text(action.when),
             )

@@ -77,6 +77,8 @@ def show(context: typer.Context, incident_id: str, as_json: output.Json = False)
     output.say(
         f"  seen {incident.count} times, {output.when(incident.first_seen)} to {output.when(incident.last_seen)}"
     )
+    if incident.follows:
+        output.say(f"  step {incident.step} of a healing: goes on with {incident.follows}")
     output.say(f"  signature {incident.signature}")
     for record in evidence[-10:]:
         output.say(f"  log  {output.when(record.time)} {record.unit or '-'}: {output.text(record.message, 200)}")

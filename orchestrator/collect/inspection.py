@@ -24,7 +24,7 @@ _PATH = re.compile(r"/[^\x00-\x1f\x7f]{0,4095}")
 #: How far the units that require a unit are followed.
 _DEPTH = 5
 
-_PROPERTIES = "Id,Names,LoadState,ActiveState,SubState,RefuseManualStart"
+_PROPERTIES = "Id,Names,LoadState,ActiveState,SubState,RefuseManualStart,Type,TriggeredBy"
 #: Units that stop, or are restarted, when this one is. A property that an older systemd lacks is left out there.
 _REVERSE = "RequiredBy,RequisiteOf,BoundBy,ConsistsOf,PropagatesStopTo"
 #: What a service declares of its own folders, and below what they lie.
@@ -135,6 +135,7 @@ def _unit_facts(name: str, shown: str, reverse: str) -> UnitFacts:
         sub_state=told.get("SubState", ""),
         required_by=tuple(sorted(set(reverse.split()) - own)),
         refuse_manual_start=told.get("RefuseManualStart") == "yes",
+        job=told.get("Type", "oneshot") == "oneshot" or ".timer" in told.get("TriggeredBy", ""),
     )
 
 

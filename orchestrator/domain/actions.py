@@ -26,6 +26,10 @@ class Risk(StrEnum):
     HIGH = "high"
 
 
+#: Steps of one healing at most: its own action, and those that follow it.
+STEPS_MAX = 3
+
+
 class ParameterSource(StrEnum):
     """Where values of a parameter may come from. Never free text."""
 
@@ -79,6 +83,15 @@ def compiled(expression: str) -> re.Pattern[str]:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class FollowUp:
+    """What goes on once an action is done with: an action whose one required parameter is a unit."""
+
+    action: str
+    #: When, for a person.
+    when: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Action:
     """One folder of playbooks/ bound to a role of the same name."""
 
@@ -103,6 +116,8 @@ class Action:
     patterns: tuple[Pattern, ...] = ()
     #: Lines that look alike, and that none of the patterns holds for.
     counter_examples: tuple[str, ...] = ()
+    #: None: a healing ends with it.
+    follow_up: FollowUp | None = None
     folder: Path = field(default_factory=Path)
     role: Path = field(default_factory=Path)
 
@@ -128,7 +143,7 @@ class Decision:
     action: str
     parameters: Mapping[str, str]
     reason: str
-    #: `embedded`, `gemini`, `memory`, or `person`.
+    #: `embedded`, `gemini`, `memory`, `follow_up`, or `person`.
     chooser: str
     #: SHA-256 over what the chooser was shown.
     shown_digest: str = ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from datetime import datetime
 from typing import NewType
@@ -21,6 +22,12 @@ def id_at(moment: datetime) -> str:
 def new_incident_id(now: datetime) -> IncidentId:
     """`inc-` + 12 hex digits of milliseconds + 8 random: sorts by time, also inside a queue."""
     return IncidentId(f"{id_at(now)}{secrets.token_hex(4)}")
+
+
+def following_id(incident: IncidentId, unit: str) -> IncidentId:
+    """The next step of an incident for a unit: its time, so that it sorts beside it, and 8 digits of a digest."""
+    digest = hashlib.sha256(f"{incident}\0{unit}".encode("utf-8", "surrogatepass")).hexdigest()
+    return IncidentId(f"{incident[:-8]}{digest[:8]}")
 
 
 def apply_id(incident: IncidentId) -> str:

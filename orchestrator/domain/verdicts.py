@@ -51,6 +51,8 @@ class UnitFacts:
     #: Units that would stop with it (RequiredBy, BoundBy, ConsistsOf ...), resolved.
     required_by: tuple[str, ...] = ()
     refuse_manual_start: bool = False
+    #: Whether it runs and ends, or a timer starts it; True also where that is not told.
+    job: bool = True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -21,12 +21,7 @@ class DecisionRecords(Records):
 
     def record_decision(self, incident_id: str, decision: Decision) -> None:
         """The same decision again changes nothing."""
-        values = {
-            **asdict(decision),
-            "parameters": dict(decision.parameters),
-            "reason": rows.clean(decision.reason),
-            "signatures": list(decision.signatures),
-        }
+        values = rows.of_decision(decision)
         with self._database.write() as connection:
             row = _of(connection, DECISION, incident_id)
             if row is not None and rows.decision(row) == rows.decision(values):

@@ -45,6 +45,19 @@ def incident(row: Row) -> Incident:
     )
 
 
+def of_incident(found: Incident) -> dict[str, Any]:
+    """The row of an incident."""
+    own = {name: getattr(found, name) for name in Incident.__slots__ if name != "subject"}
+    return {
+        **{name: clean(value) if isinstance(value, str) else value for name, value in own.items()},
+        "subject_kind": found.subject.kind.value,
+        "subject_name": clean(found.subject.name),
+        "severity": int(found.severity),
+        "state": found.state.value,
+        "origin": found.origin.value,
+    }
+
+
 def record(row: Row) -> LogRecord:
     """One row of `evidence`."""
     fields = {name: row[name] for name in LogRecord.__slots__}
@@ -69,6 +82,16 @@ def decision(row: Row) -> Decision:
         confidence=row["confidence"],
         signatures=tuple(Signature(name) for name in row["signatures"] or ()),
     )
+
+
+def of_decision(found: Decision) -> dict[str, Any]:
+    """The row of a decision, without its incident."""
+    return {
+        **asdict(found),
+        "parameters": dict(found.parameters),
+        "reason": clean(found.reason),
+        "signatures": list(found.signatures),
+    }
 
 
 def verdict(row: Row) -> Verdict:

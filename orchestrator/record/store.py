@@ -15,6 +15,7 @@ from orchestrator.record.memory import MemoryRecords
 from orchestrator.record.retention import RetentionRecords
 from orchestrator.record.runs import RunRecords
 from orchestrator.record.statistics import CountRecords
+from orchestrator.record.steps import StepRecords
 
 
 class SqlStore(
@@ -26,6 +27,7 @@ class SqlStore(
     CountRecords,
     RetentionRecords,
     AccessRecords,
+    StepRecords,
 ):
     """Implements ports.Store; safe to share between threads, and its file between processes."""
 

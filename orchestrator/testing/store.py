@@ -11,10 +11,10 @@ from orchestrator.domain.incidents import Incident
 from orchestrator.domain.verdicts import Answer, Approval, Facts, Verdict
 from orchestrator.errors import RecordError
 from orchestrator.testing.access import MemoryAccess
-from orchestrator.testing.memory import MemoryPrecedents
+from orchestrator.testing.steps import MemorySteps
 
 
-class MemoryStore(MemoryAccess, MemoryPrecedents):
+class MemoryStore(MemoryAccess, MemorySteps):
     """Implements ports.Store."""
 
     def __init__(self, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:

@@ -37,6 +37,8 @@ class Case:
     end: IncidentState
     #: What became of each kind of run.
     runs: Mapping[str, str]
+    #: What its next step does; '': it has none.
+    then: str = ""
 
 
 def healed(fault: str, host: str, action: str) -> Case:
@@ -68,6 +70,14 @@ CASES = [
     refused("disk-full-live", "web2", "free_disk_space"),
     healed("lists-torn", "web2", "clear_cache"),
     healed("log-overgrown", "web2", "rotate_logs"),
+    Case(
+        "disk-full-fatal",
+        "web2",
+        "free_disk_space",
+        HEALED,
+        {"check": "sick", "act": "succeeded", "verify": "succeeded"},
+        "restart_service",
+    ),
     Case(
         "start-limit-lasting",
         "web2",
@@ -145,7 +155,7 @@ class Host:
             if one.state is IncidentState.PENDING_APPROVAL:
                 # Asked again before the worker saw the answer, it says so.
                 self._healer("approvals", "approve", approval_id(one.id), "--reason", "so", check=False)
-        if not all(one.state in FINAL for one in new):
+        if not all(one.state in FINAL for one in new) or any(one.follows for one in new) is not bool(case.then):
             return None
         decided = [(one, self._store.decision(one.id)) for one in new if one.state is not IncidentState.JOINED]
         return next(((one, decision) for one, decision in decided if decision and decision.action == case.action), None)
@@ -206,7 +216,8 @@ def test_each_fault_ends_as_it_should(ends: dict[str, Ended], case: Case) -> Non
 def test_nothing_is_done_that_no_fault_asked_for(ends: dict[str, Ended], case: Case) -> None:
     acts = ends[case.fault].acts
 
-    assert [(run.action, run.hosts) for run in acts] == [(case.action, (case.host,))] * ("act" in case.runs)
+    asked_for = [case.then] * bool(case.then) + [case.action] * ("act" in case.runs)
+    assert [(run.action, run.hosts) for run in acts] == [(action, (case.host,)) for action in asked_for]
 
 
 @each
@@ -231,6 +242,17 @@ def test_nothing_of_our_own_visits_opened_an_incident(ends: dict[str, Ended], se
 
     assert texts
     assert [text for text in texts if any(word in text for word in ("sudo", "sshd", "ansible", "pam_unix"))] == []
+
+
+def test_what_died_of_a_full_file_system_is_started_as_the_next_step(ends: dict[str, Ended], serving: Healer) -> None:
+    ended = ends["disk-full-fatal"]
+    (step,) = [one for one in serving.incidents("web2") if one["follows"] == ended.incident.id]
+
+    assert (step["state"], step["step"], ended.runs[0].kind) == ("healed", 2, RunKind.VERIFY)
+    shown = serving("incidents", "show", step["id"]).stdout
+    assert f"step 2 of a healing: goes on with {ended.incident.id}" in shown
+    assert "decision by follow_up: restart_service service=basket" in shown
+    assert f"goes on as {step['id']}: restart_service" in serving("incidents", "show", ended.incident.id).stdout
 
 
 def test_a_full_file_system_that_nobody_may_clear_is_told_with_its_biggest_file(ends: dict[str, Ended]) -> None:

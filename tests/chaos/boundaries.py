@@ -24,7 +24,7 @@ from orchestrator.record.store import SqlStore
 
 #: Transactions of the store that a healing makes.
 TRANSACTIONS = (
-    *("absorb", "move", "join", "record_decision", "record_verdict", "ask", "answer"),
+    *("absorb", "move", "join", "open_step", "record_decision", "record_verdict", "ask", "answer"),
     *("claim", "started", "finish", "open_slot", "append"),
 )
 #: Others that write: a heartbeat, a sweep over what is quiet, a person's switch, and retention.

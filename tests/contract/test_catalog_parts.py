@@ -211,6 +211,8 @@ def test_words_stand_in_the_documentation(action: Action) -> None:
     assert f"*Not when:* {action.not_when}" in section
     for parameter in action.parameters:
         assert f"- `{parameter.name}` ({parameter.source}): {parameter.description}" in section
+    following = f"*Then:* `{action.follow_up.action}`: {action.follow_up.when}" if action.follow_up else "*Then:*"
+    assert (following in section) is (action.follow_up is not None)
 
 
 def test_documentation_has_no_action_too_many() -> None:

@@ -41,6 +41,11 @@ BROKEN = {
         "chmod a+x /usr/local/bin/nightly-report; rm -f /run/crond.reboot; systemctl restart cron",
         "test -e /run/nightly-report.done",
     ),
+    "disk-full-fatal": Broken(
+        "basket.service: Failed with result 'exit-code'",
+        "find /var/log/basket -name 'basket.log.*' -mtime +7 -delete; systemctl restart basket",
+        "systemctl is-active basket && test -s /var/log/basket/basket.log",
+    ),
     "disk-full-live": Broken(
         "cannot write /var/log/orders/orders.log: [Errno 28] No space left on device",
         "",

@@ -54,7 +54,17 @@ def healing(
         Decision(action="restart_service", parameters=parameters, reason="so", chooser=chooser, signatures=shown),
     )
     store.absorb(host, "journal", [signal(one) for one in later], None, origin=origin)
-    job = PlaybookJob(
+    job = job_of(incident, kind, host, parameters)
+    assert store.claim(job, signatures=store.signatures(incident)) is None
+    store.finish(PlaybookResult(run_id=job.run_id, status=status), slot_shut=False)
+    if end is not IncidentState.OPEN:
+        assert store.move(incident, end, "so", expected=[IncidentState.OPEN])
+    return incident
+
+
+def job_of(incident: IncidentId, kind: RunKind, host: str, parameters: Mapping[str, str]) -> PlaybookJob:
+    """A run of restart_service."""
+    return PlaybookJob(
         run_id=run_id(incident, kind),
         incident_id=incident,
         kind=kind,
@@ -66,8 +76,3 @@ def healing(
         task_timeout=30,
         run_timeout=60,
     )
-    assert store.claim(job, signatures=store.signatures(incident)) is None
-    store.finish(PlaybookResult(run_id=job.run_id, status=status), slot_shut=False)
-    if end is not IncidentState.OPEN:
-        assert store.move(incident, end, "so", expected=[IncidentState.OPEN])
-    return incident

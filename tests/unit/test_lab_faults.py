@@ -19,6 +19,7 @@ def test_the_faults_are_there() -> None:
         "nginx-killed": "restart_service",
         "cron-noexec": "fix_permissions",
         "unit-noexec": "fix_permissions",
+        "disk-full-fatal": "free_disk_space",
         "disk-full-rotated": "free_disk_space",
         "disk-full-live": "refused",
         "socket-limit": "restart_service",

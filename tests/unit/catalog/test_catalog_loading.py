@@ -492,3 +492,23 @@ def test_what_is_no_folder_of_an_action_is_passed_over(root: Path) -> None:
     (root / "playbooks" / "__pycache__").mkdir()
 
     assert list(load(root).actions) == ["mend"]
+
+
+@pytest.mark.parametrize(
+    ("follow_up", "sentence"),
+    [
+        ({"action": "mend", "when": "so"}, r"mend/action\.yml: follow_up\.action goes in a circle \(mend -> mend\)"),
+        (
+            {"action": "mendd", "when": "so"},
+            r"follow_up\.action is 'mendd', which is no action \(did you mean mend\?\)",
+        ),
+        ({"action": "mend"}, r"mend/action\.yml: the key follow_up\.when is missing"),
+        ({"action": "mend", "whn": "so"}, r"follow_up\.whn is unknown \(did you mean when\?\); known are action, when"),
+        ("mend", r"mend/action\.yml: follow_up is 'mend': input should be"),
+    ],
+)
+def test_what_can_t_follow_is_named_with_file_and_field(root: Path, follow_up: object, sentence: str) -> None:
+    write(root / "playbooks" / "mend" / "action.yml", ROW | {"follow_up": follow_up})
+
+    with pytest.raises(CatalogError, match=sentence):
+        catalog.load(root / "playbooks", root / "roles")

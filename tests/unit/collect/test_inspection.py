@@ -39,6 +39,21 @@ def test_an_alias_gives_the_units_own_id_and_its_dependants_without_itself() -> 
     assert found.required_by == ("a.service", "b.service")
 
 
+@pytest.mark.parametrize(
+    ("told", "job"),
+    [
+        ("Type=notify\nTriggeredBy=\n", False),
+        ("Type=simple\nTriggeredBy=shop.socket\n", False),
+        ("Type=oneshot\n", True),
+        ("Type=simple\nTriggeredBy=shop.socket shop.timer\n", True),
+        # Not told, as by a systemd that does not know the unit.
+        ("", True),
+    ],
+)
+def test_a_job_runs_and_ends_or_is_started_by_a_timer(told: str, job: bool) -> None:
+    assert parse(answer(*unit(0, SSH + told)), ["ssh"], []).units["ssh"].job is job
+
+
 @pytest.mark.parametrize("shown", ["", "Id=ssh.service\n", "LoadState=loaded\n", "Id=\nLoadState=loaded\n", "noise"])
 def test_a_unit_that_is_not_told_is_invalid(shown: str) -> None:
     assert parse(answer(*unit(0, shown)), ["sshd"], []).units["sshd"].load_state == "invalid"
