@@ -56,7 +56,8 @@ def actions(runs: Sequence[Run]) -> list[dict[str, Any]]:
 
 def verification(incident: Incident, runs: Sequence[Run]) -> dict[str, Any]:
     """How it was verified; empty where nothing was. A check that found it well is its own verification."""
-    kinds = (RunKind.VERIFY, RunKind.CHECK) if incident.state is IncidentState.ALREADY_WELL else (RunKind.VERIFY,)
+    well = incident.state is IncidentState.ALREADY_WELL
+    kinds = (RunKind.VERIFY, *((RunKind.CHECK, RunKind.LOOK) if well else ()))
     found = next((run for run in runs if run.kind in kinds), None)
     if found is None:
         return {}

@@ -195,6 +195,7 @@ def _worker(loaded: Settings, lock: IO[bytes]) -> Worker:
         loaded.worker_lock,
         {
             "plan": lambda argument: held["healing"].plan(argument),
+            "ask": lambda argument: held["healing"].ask(argument),
             "apply": lambda argument: held["healing"].apply(argument),
             "hold": lambda argument: held["healing"].hold(argument),
             "rollback": lambda argument: held["healing"].rollback(argument),

@@ -54,7 +54,7 @@ HURRY_LOOK = 0.2
 _NO_ROOM = ("is full", "disk I/O error")
 
 #: Which queue a workflow of that name waits in.
-QUEUES = {"plan": PLANS, "look": PLANS, "apply": HOSTS, "rollback": HOSTS, "hold": HOLDS}
+QUEUES = {"plan": PLANS, "look": PLANS, "ask": HOSTS, "apply": HOSTS, "rollback": HOSTS, "hold": HOLDS}
 
 
 def database(url: str) -> sa.Engine:

@@ -1,16 +1,16 @@
 """The only file that knows the order: decide, inspect, judge, maybe ask, check, act, verify, hold, maybe undo.
 
-Four durable workflows of one incident. `plan` ends at the approval, so waiting for a person costs nothing
-and survives upgrades. `apply` and `rollback` hold the host's only slot. `hold` waits out the silence outside
-of it. Every method that `_step` runs may run again after a crash: it moves states by compare-and-set, and a
-playbook starts at most once by its run id.
+Five durable workflows of one incident. `plan` ends at the approval, so waiting for a person costs nothing
+and survives upgrades. `ask` (see asking.py), `apply` and `rollback` hold the host's only slot. `hold` waits
+out the silence outside of it. Every method that `_step` runs may run again after a crash: it moves states by
+compare-and-set, and a playbook starts at most once by its run id.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
 
+from orchestrator.asking import DECIDED, Asking
 from orchestrator.decide.candidates import candidates
 from orchestrator.detect.signature import signature
 from orchestrator.domain import ids
@@ -18,8 +18,7 @@ from orchestrator.domain.actions import NONE, Decision, ParameterSource
 from orchestrator.domain.ids import Cursor, IncidentId
 from orchestrator.domain.incidents import UNDER_WAY, Incident, IncidentState, Origin, SubjectKind
 from orchestrator.domain.runs import PlaybookResult, RunKind, RunStatus
-from orchestrator.domain.verdicts import Answer, Approval, Facts, Outcome, Verdict
-from orchestrator.follow_up import FollowUps
+from orchestrator.domain.verdicts import Facts, Outcome, Verdict
 from orchestrator.ports import Case, Event
 from orchestrator.verify import judgement
 from orchestrator.verify.judgement import Check, Next
@@ -31,11 +30,9 @@ SHOWN_RECORDS = 20
 GATHER = 0.5
 #: The policy rule that an error must not be older than it may be acted on.
 AGE = "age"
-#: States in which an incident's deed has passed policy and is not over.
-DECIDED = (IncidentState.PENDING_APPROVAL, IncidentState.HEALING, IncidentState.VERIFIED)
 
 
-class Healing(FollowUps):
+class Healing(Asking):
     """The workflows of one incident, by its id."""
 
     # plan -------------------------------------------------------------------------------------------
@@ -132,7 +129,7 @@ class Healing(FollowUps):
             moved = self._move(incident_id, IncidentState.HEALING, "allowed; waits for the host's slot")
             return incident.host if moved else ""
         if verdict.outcome is Outcome.NEEDS_APPROVAL:
-            self._ask(incident, verdict)
+            self.start_ask(incident_id, incident.host)
         elif verdict.rule == AGE:
             if self._joins(incident, *DECIDED):
                 return ""
@@ -168,28 +165,6 @@ class Healing(FollowUps):
     def start_apply(self, incident_id: str, host: str) -> None:
         """Queue the apply workflow in the host's slot; doing it twice is doing it once."""
         self._rooms.engine.start("apply", ids.apply_id(IncidentId(incident_id)), incident_id, host=host)
-
-    def _ask(self, incident: Incident, verdict: Verdict) -> None:
-        rooms, decision = self._rooms, self._decision(incident.id)
-        action = rooms.catalog.actions[decision.action]
-        digest = rooms.executor.digest(action, decision.parameters, (rooms.fleet.host(incident.host),))
-        now = rooms.now()
-        approval = Approval(
-            id=ids.approval_id(incident.id),
-            incident_id=incident.id,
-            host=incident.host,
-            action=decision.action,
-            parameters=dict(decision.parameters),
-            digest=digest,
-            rule=verdict.rule,
-            reason=decision.reason,
-            asked_at=now,
-            expires_at=now + timedelta(seconds=rooms.settings.approval_expiry_seconds),
-        )
-        if self._store.approval(approval.id) is None:
-            self._store.ask(approval)
-        if self._move(incident.id, IncidentState.PENDING_APPROVAL, f"waits for an answer to {approval.id}"):
-            rooms.notifier.tell("approval.asked", incident, f"{approval.id}: {decision.action} on {incident.host}?")
 
     # apply ------------------------------------------------------------------------------------------
 
@@ -248,21 +223,6 @@ class Healing(FollowUps):
             expected=(IncidentState.HEALING, IncidentState.PENDING_APPROVAL),
         )
         return incident.host
-
-    def _stands(self, incident_id: str, approval: Approval) -> bool:
-        """Whether a person said yes, and not so long ago that they meant another state of the host."""
-        if approval.answer is not Answer.APPROVED or approval.answered_at is None:
-            self.escalate(incident_id, f"{approval.id} is {approval.answer}, so nothing was done")
-            return False
-        limit = self._rooms.settings.approval_expiry_seconds
-        if (self._rooms.now() - approval.answered_at).total_seconds() > limit:
-            self.lapse(
-                incident_id,
-                f"{approval.id} was approved more than {limit:.0f} s ago and not carried out since: nothing was done, "
-                "and the next error asks again",
-            )
-            return False
-        return True
 
     def _check(self, incident_id: str) -> bool:
         result = self._run(incident_id, RunKind.CHECK)

@@ -127,6 +127,11 @@ class Executor(Protocol):
         ...
 
     def cancel(self, run_id: RunId) -> None: ...
+    def changes(self, run_id: RunId) -> str:
+        """What a plan that ended said it would change, for a person: bounded, without the hosts' secrets; '' where its
+        record is not there."""
+        ...
+
     def digest(self, action: Action, parameters: Mapping[str, str], hosts: Sequence[Host]) -> str:
         """SHA-256 over action folder, role tree, parameters, host list and generated inventory."""
         ...
@@ -226,6 +231,7 @@ class Store(Protocol):
         *,
         origin: Origin = Origin.LOG,
         fresh_seconds: float = 0.0,
+        asked_by: str = "",
     ) -> tuple[IncidentId, ...]:
         """One transaction: join or open incidents, keep evidence, move the cursor.
 
@@ -234,7 +240,7 @@ class Store(Protocol):
         subject goes there again, by subject and signature, while that is under way. A host that opened OPENED_MAX
         incidents within an hour opens one more, `flood`, which is escalated at once and takes the rest.
         `fresh_seconds`: the age up to which an error may be acted on; a signal that young joins none that was
-        escalated when it was older than that.
+        escalated when it was older than that. `asked_by`: who asked for what this opens; '': log lines alone.
 
         Returns the ids of incidents that were opened by this call.
         """
@@ -406,7 +412,8 @@ class Store(Protocol):
 
     def statistics(self, *, injected: bool = False) -> Statistics: ...
     def healing_seconds(self, *, injected: bool = False) -> tuple[float, ...]:
-        """For each ended healing that acted: seconds from its first run's start to its last run's end."""
+        """For each ended healing that acted: seconds from its first run's start to its last run's end, without the
+        runs before a question to a person, and so without the wait for the answer."""
         ...
 
     def beat(self, worker: str) -> None: ...

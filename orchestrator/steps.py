@@ -38,7 +38,7 @@ AFTER_ACT = (1.0, 5.0, 15.0, 30.0, 30.0, 30.0)
 #: Seconds between tries while the store can't be written: nothing acts that can't be recorded, and nothing is lost.
 STORE_PAUSE = 2.0
 #: Runs that change nothing.
-READING = frozenset({RunKind.CHECK, RunKind.VERIFY})
+READING = frozenset({RunKind.LOOK, RunKind.PLAN, RunKind.CHECK, RunKind.VERIFY})
 #: Ends that say nothing of the host: it never began, or it was cut.
 CUT = frozenset({RunStatus.REFUSED, RunStatus.UNKNOWN})
 #: Seconds between tries, and how many, while an earlier run may still be at work on the host.

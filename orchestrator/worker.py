@@ -177,7 +177,8 @@ class Worker:
             known = rooms.store.incidents(host=name, limit=1000)
             signals = [one for one in rooms.detector.detect(records, now) if not _seen(one, known)]
             fresh = host.policy.max_age_seconds
-            for incident_id in rooms.store.absorb(name, "look", signals, None, fresh_seconds=fresh):
+            actor = str(asked["actor"])
+            for incident_id in rooms.store.absorb(name, "look", signals, None, fresh_seconds=fresh, asked_by=actor):
                 self._opened(name, incident_id)
             open_now = [one.id for one in rooms.store.incidents(host=name, states=tuple(ABSORBING), limit=1000)]
             text = f"looked at {len(records)} records; {len(open_now)} incidents are open"
@@ -237,7 +238,7 @@ class Worker:
                 same.id, IncidentState.EXPIRED, f"asked again by {actor}", expected=sorted(SETTLED), actor=actor
             )
         origin = Origin.INJECTED if injected else Origin.TRIGGER
-        opened = rooms.store.absorb(host, record.source, [signal], None, origin=origin)
+        opened = rooms.store.absorb(host, record.source, [signal], None, origin=origin, asked_by=actor)
         if opened:
             rooms.engine.start("plan", opened[0], opened[0], host=host)
             return opened[0]
@@ -320,7 +321,7 @@ class Worker:
         states = (IncidentState.PLANNING, IncidentState.HEALING, IncidentState.VERIFIED)
         store, alive = self._rooms.store, self._rooms.engine.alive
         found = {one.id: one for one in store.incidents(states=states, limit=10_000)}
-        workflows = (lambda one: one, ids.apply_id, ids.hold_id, ids.rollback_id)
+        workflows = (lambda one: one, ids.ask_id, ids.apply_id, ids.hold_id, ids.rollback_id)
         gone = [one for one in found if not any(alive(workflow(one)) for workflow in workflows)]
         for incident_id in gone:
             if incident_id in self._suspects:

@@ -1,4 +1,4 @@
-"""GET /api/approvals, POST /api/approvals/{id}: questions to a person."""
+"""GET /api/approvals and /api/approvals/{id}, POST /api/approvals/{id}: questions to a person."""
 
 from __future__ import annotations
 
@@ -40,13 +40,31 @@ def approvals(
     return {"status": "success", "count": len(found), "approvals": shapes.plain(found)}
 
 
+@router.get("/{approval_id}")
+def approval(approval_id: str, state: State) -> dict[str, Any]:
+    """What is sick, what was decided and why, and what would change on the host."""
+    found = state.store.approval(approval_id)
+    if found is None:
+        raise _unknown()
+    return {
+        "status": "success",
+        "approval": shapes.plain(found),
+        "decision": shapes.plain(state.store.decision(found.incident_id)),
+        "evidence": shapes.plain(state.store.evidence(found.incident_id)),
+    }
+
+
 @router.post("/{approval_id}", dependencies=[needs(Role.APPROVER)])
 def answer(approval_id: str, answered: Answered, state: State, caller: Caller) -> dict[str, Any]:
     """Carried out within a second by the worker. 409 where it was answered before or has lapsed."""
     if state.store.approval(approval_id) is None:
-        raise ApiError(HTTPStatus.NOT_FOUND, "not_found", "There is no such approval. GET /api/approvals lists them.")
+        raise _unknown()
     try:
         done = state.answer(approval_id, Answer(answered.answer), caller.actor, answered.reason)
     except ConfigError as error:
         raise ApiError(HTTPStatus.CONFLICT, "answered", str(error)) from error
     return {"status": "success", "approval": shapes.plain(done)}
+
+
+def _unknown() -> ApiError:
+    return ApiError(HTTPStatus.NOT_FOUND, "not_found", "There is no such approval. GET /api/approvals lists them.")

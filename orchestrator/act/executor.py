@@ -18,6 +18,7 @@ from datetime import UTC, datetime, timedelta
 from typing import IO, Protocol, TypeVar, cast
 
 from orchestrator.act import processes, workspace
+from orchestrator.act.changes import would_change
 from orchestrator.act.lease import Lapses
 from orchestrator.act.order import GO, PERMIT, Ended, cancel_mark, discard
 from orchestrator.act.workspace import Workspace
@@ -128,6 +129,15 @@ class RunnerExecutor:
     def _runs(self, run_id: str) -> bool:
         run = self._store.run(run_id)
         return run is not None and run.status is RunStatus.RUNNING
+
+    def changes(self, run_id: RunId) -> str:
+        """See ports.Executor."""
+        path = Workspace.of(run_id, self._settings).artifacts / "stdout"
+        try:
+            return would_change(path.read_text(encoding="utf-8", errors="replace"))
+        except OSError as error:
+            log.warning("run.stdout run=%s can't be read: %s", run_id, error)
+            return ""
 
     def digest(self, action: Action, parameters: Mapping[str, str], hosts: Sequence[Host]) -> str:
         """What a verdict and an approval are bound to. Raises CatalogError, RecordError."""

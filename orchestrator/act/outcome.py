@@ -22,6 +22,8 @@ SICK, REFUSED = "sick: ", "refused: "
 #: How ansible-playbook ends where hosts failed (2), were unreachable (4), or both: their own events say which.
 _RC_OF_HOSTS = frozenset({2, 4, 6})
 _NOT_BELIEVED = HostEnd(status=RunStatus.FAILED, reason="the run failed as a whole, so no host of it is called well")
+#: Runs of a verify playbook.
+_LOOKING = frozenset({RunKind.LOOK, RunKind.CHECK, RunKind.VERIFY})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,7 +70,7 @@ def judge(kind: RunKind, hosts: Sequence[str], events: Sequence[Event], ending: 
     whole = _end(kind, hosts, events, ending)
     ends = _ends(kind, hosts, events, ending) if len(hosts) > 1 else {}
     settled = all(end.settled for end in ends.values()) if ends else whole.settled
-    return Outcome(status=whole.status, reason=whole.reason, changed=_changed(events), settled=settled, ends=ends)
+    return Outcome(status=whole.status, reason=whole.reason, changed=_changed(kind, events), settled=settled, ends=ends)
 
 
 def _end(kind: RunKind, hosts: Sequence[str], events: Sequence[Event], ending: Ending) -> HostEnd:
@@ -137,11 +139,11 @@ def _failed(
 ) -> tuple[RunStatus, str]:
     """SICK and REFUSED only where that is all there is to say: one failure a host, each with the word."""
     once = all(int(count) == 1 for count in dict(stats.get("failures") or {}).values())
-    if once and kind in (RunKind.CHECK, RunKind.VERIFY) and _all_say(SICK, failed):
+    if once and kind in _LOOKING and _all_say(SICK, failed):
         return RunStatus.SICK, failed[0].message.removeprefix(SICK)
     # A role that says "refused" after it changed something is not believed.
-    clean = once and not _changed(events)
-    if clean and kind in (RunKind.ACT, RunKind.ROLLBACK) and _all_say(REFUSED, failed):
+    clean = once and not _changed(kind, events)
+    if clean and kind not in _LOOKING and _all_say(REFUSED, failed):
         return RunStatus.REFUSED, failed[0].message.removeprefix(REFUSED)
     return RunStatus.FAILED, str(failed[0])
 
@@ -202,7 +204,10 @@ def _failure(event: Event) -> _Failure:
     )
 
 
-def _changed(events: Sequence[Event]) -> bool:
+def _changed(kind: RunKind, events: Sequence[Event]) -> bool:
+    if kind is RunKind.PLAN:
+        # In check mode they say what they would have changed.
+        return False
     for event in events:
         if _is(event, "playbook_on_stats") and any(dict(_data(event).get("changed") or {}).values()):
             return True

@@ -30,7 +30,7 @@ from orchestrator.act.lease import Renewal
 from orchestrator.act.order import GO, PERMIT, VOUCHER, Ended, Order, cancel_mark, discard
 from orchestrator.act.recorder import Recorder
 from orchestrator.domain.ids import RunId
-from orchestrator.domain.runs import PlaybookResult, RunStatus
+from orchestrator.domain.runs import PlaybookResult, RunKind, RunStatus
 
 #: Seconds between two looks at limit and cancel while a playbook is silent.
 LOOK = 0.2
@@ -41,6 +41,8 @@ KILL_SECONDS = 5.0
 OUTPUT_LIMIT = 8 * 1024 * 1024
 #: Bytes of memory that each process of a playbook may have: Ansible takes 70 MB, and holds a host's answer whole.
 MEMORY_LIMIT = 1024 * 1024 * 1024
+#: A plan changes nothing, and prints what would change.
+CHECK_MODE = "--check --diff"
 #: What ansible-runner itself puts into the environment. Nothing else of what it collects is let through.
 RUNNER_KEYS = frozenset(
     {
@@ -190,6 +192,7 @@ def runner_config(folder: Path, order: Order) -> RunnerConfig:
         ident=order.run_id,
         playbook=order.playbook,
         inventory=str(folder / "inventory" / "hosts.yml"),
+        cmdline=CHECK_MODE if order.run_kind is RunKind.PLAN else None,
         envvars=dict(order.environment),
         fact_cache_type="memory",
         quiet=True,

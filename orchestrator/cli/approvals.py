@@ -10,7 +10,10 @@ from orchestrator import app as wiring
 from orchestrator.cli import lookup, output
 from orchestrator.domain.verdicts import Answer, Approval
 
-app = typer.Typer(help="Questions to a person: list, approve, deny.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Questions to a person: list, show, approve, deny.", no_args_is_help=True, rich_markup_mode=None)
+
+#: Newest lines of the evidence, and letters of each, that are shown to whoever is asked.
+EVIDENCE_SHOWN, LINE_SHOWN = 10, 300
 
 Reason = Annotated[str, typer.Option(help="Why; recorded with your name. Required.")]
 
@@ -46,6 +49,38 @@ def list_(
 
 
 @app.command()
+def show(context: typer.Context, approval_id: str, as_json: output.Json = False) -> None:
+    """One question: what is sick, what was decided and why, and what would change on the host."""
+    store = wiring.open_record(wiring.settings(context.obj))
+    found = lookup.approval(store, approval_id)
+    decision, evidence = store.decision(found.incident_id), store.evidence(found.incident_id, EVIDENCE_SHOWN)
+    if as_json:
+        return output.print_json({"approval": found, "decision": decision, "evidence": evidence})
+    output.say(f"{found.id}  {found.action} {output.parameters(found.parameters)} on {found.host}  {found.answer}")
+    output.say(f"  incident  {found.incident_id}")
+    output.say(f"  why       {found.reason}" + (f" (chosen by {decision.chooser})" if decision else ""))
+    output.say(f"  rule      {found.rule}: needs a person's approval")
+    output.say(f"  asked     {output.when(found.asked_at)}, by {found.asked_by or 'nobody: log lines opened it'}")
+    output.say(f"  expires   {output.when(found.expires_at)}")
+    if found.answered_by:
+        output.say(f"  answer    {found.answer} by {found.answered_by}, {output.when(found.answered_at)}")
+        output.say(f"            {found.answer_reason}")
+    output.say(f"  digest    {found.digest}")
+    output.say("  evidence")
+    for record in evidence:
+        output.say(f"    {output.when(record.time)} {record.unit}: {_line(record.message)}")
+    output.say("  what would change (ansible-playbook --check --diff)")
+    for line in found.changes.splitlines() or ["not recorded"]:
+        output.say(f"    {line}")
+
+
+def _line(message: str) -> str:
+    """A log line on one line, and not longer than one reads."""
+    said = " ".join(message.split())
+    return said if len(said) <= LINE_SHOWN else f"{said[:LINE_SHOWN]}..."
+
+
+@app.command()
 def approve(context: typer.Context, approval_id: str, reason: Reason) -> None:
     """Let exactly these bytes run: it starts within a second while `healer serve` is up."""
     done = _answer(context, approval_id, Answer.APPROVED, reason)
@@ -62,4 +97,4 @@ def deny(context: typer.Context, approval_id: str, reason: Reason) -> None:
 def _answer(context: typer.Context, given: str, answer: Answer, reason: str) -> Approval:
     store = wiring.open_record(wiring.settings(context.obj))
     wiring.require_reason(reason)
-    return wiring.answer(store, lookup.approval(store, given), answer, wiring.actor(), reason)
+    return wiring.answer(store, lookup.approval(store, given).id, answer, wiring.actor(), reason)

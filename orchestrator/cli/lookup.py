@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from orchestrator.domain.incidents import Incident
 from orchestrator.domain.runs import Run
+from orchestrator.domain.verdicts import Approval
 from orchestrator.errors import ConfigError
 from orchestrator.ports import Store
 
@@ -31,11 +32,13 @@ def run(store: Store, given: str) -> Run:
     return known[_one("run", given, known)]  # type: ignore[index]  # ids are strings
 
 
-def approval(store: Store, given: str) -> str:
-    """The approval's id. Raises ConfigError where there is none, or several."""
-    if store.approval(given) is not None:
-        return given
-    return _one("approval", given, [one.id for one in store.approvals(limit=NEWEST)])
+def approval(store: Store, given: str) -> Approval:
+    """Raises ConfigError where there is none, or several."""
+    found = store.approval(given)
+    if found is not None:
+        return found
+    known = {one.id: one for one in store.approvals(limit=NEWEST)}
+    return known[_one("approval", given, known)]
 
 
 def _one(what: str, given: str, known: Iterable[str]) -> str:

@@ -122,8 +122,8 @@ class Action:
     role: Path = field(default_factory=Path)
 
     def playbook(self, kind: str) -> Path:
-        """The playbook of a run kind; a check is the verify playbook run before the act."""
-        return self.folder / {"check": "verify.yml"}.get(kind, f"{kind}.yml")
+        """The playbook of a run kind; a look and a check are verify before the act, a plan is the act in check mode."""
+        return self.folder / {"look": "verify.yml", "check": "verify.yml", "plan": "act.yml"}.get(kind, f"{kind}.yml")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

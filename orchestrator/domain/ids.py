@@ -30,6 +30,11 @@ def following_id(incident: IncidentId, unit: str) -> IncidentId:
     return IncidentId(f"{incident[:-8]}{digest[:8]}")
 
 
+def ask_id(incident: IncidentId) -> str:
+    """The workflow that prepares the question to a person, in the host's slot."""
+    return f"{incident}-ask"
+
+
 def apply_id(incident: IncidentId) -> str:
     """The one apply workflow of an incident: a second approval can't start a second one."""
     return f"{incident}-apply"
@@ -48,7 +53,7 @@ def rollback_id(incident: IncidentId) -> str:
 def incident_of(workflow_id: str) -> IncidentId:
     """The incident that a healing's workflow belongs to."""
     name, _, part = workflow_id.rpartition("-")
-    return IncidentId(name if part in ("apply", "hold", "rollback") else workflow_id)
+    return IncidentId(name if part in ("ask", "apply", "hold", "rollback") else workflow_id)
 
 
 def run_id(incident: IncidentId, kind: str) -> RunId:

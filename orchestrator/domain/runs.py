@@ -18,6 +18,10 @@ PACKED = ".tar.gz"
 class RunKind(StrEnum):
     """What a run is for."""
 
+    #: The verify playbook before a person is asked: nobody is asked about what is well.
+    LOOK = "look"
+    #: The act playbook with `--check --diff` before a person is asked: what would change? It changes nothing.
+    PLAN = "plan"
     #: The verify playbook before the act: is it sick at all?
     CHECK = "check"
     ACT = "act"
@@ -46,6 +50,9 @@ class RunStatus(StrEnum):
     #: those that were judged. Not an attempt.
     REFUSED = "refused"
 
+
+#: Runs that come before a question to a person, whose answer may take a day: no part of the time that a healing takes.
+BEFORE_ASKING = frozenset({RunKind.LOOK, RunKind.PLAN})
 
 #: After these the host may still be at work: its slot stays shut until a probe finds nothing.
 UNSETTLED = frozenset({RunStatus.TIMED_OUT, RunStatus.CANCELED, RunStatus.UNKNOWN})
@@ -77,7 +84,7 @@ class PlaybookJob:
     #: Seconds.
     task_timeout: int
     run_timeout: int
-    #: Digest that was judged or approved; other bytes are refused. Empty: not bound (check, verify).
+    #: Digest that was judged or approved; other bytes are refused. Empty: not bound (look, check, verify).
     digest: str = ""
 
 
@@ -90,6 +97,7 @@ class PlaybookResult:
     rc: int | None = None
     #: One sentence: the failed task and its message, or why it did not start.
     reason: str = ""
+    #: A task changed something; never of a plan, whose tasks only say what they would change.
     changed: bool = False
     started: datetime | None = None
     ended: datetime | None = None

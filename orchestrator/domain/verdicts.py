@@ -123,3 +123,7 @@ class Approval:
     answered_by: str = ""
     answered_at: datetime | None = None
     answer_reason: str = ""
+    #: Who asked for the healing; '' for a log line.
+    asked_by: str = ""
+    #: What `--check --diff` said on the host when it was asked, bounded and redacted.
+    changes: str = ""

@@ -72,7 +72,13 @@ class DecisionRecords(Records):
 
     def ask(self, approval: Approval) -> None:
         """The same id again changes nothing."""
-        values = {**asdict(approval), "answer": approval.answer.value, "reason": rows.clean(approval.reason)}
+        values = {
+            **asdict(approval),
+            "answer": approval.answer.value,
+            "reason": rows.clean(approval.reason),
+            "asked_by": rows.clean(approval.asked_by),
+            "changes": rows.clean(approval.changes),
+        }
         with self._database.write() as connection:
             if connection.execute(sa.select(APPROVAL.c.id).where(APPROVAL.c.id == approval.id)).first():
                 return
@@ -89,6 +95,8 @@ class DecisionRecords(Records):
                     "digest": approval.digest,
                     "parameters": dict(approval.parameters),
                     "rule": approval.rule,
+                    "asked_by": approval.asked_by,
+                    "changes": approval.changes,
                     "expires_at": approval.expires_at.isoformat(),
                 },
             )

@@ -45,6 +45,7 @@ class IncidentRecords(Records):
         *,
         origin: Origin = Origin.LOG,
         fresh_seconds: float = 0.0,
+        asked_by: str = "",
     ) -> tuple[IncidentId, ...]:
         """See ports.Store."""
         if not signals and cursor is None:
@@ -63,7 +64,7 @@ class IncidentRecords(Records):
                     heir = None if row else _heir(connection, host, signal)
                     row = row or heir or self._of_flood(connection, host, signal, origin)
                     if row is None:
-                        row = self._open(connection, host, signal, origin)
+                        row = self._open(connection, host, signal, origin, asked_by)
                         opened.append(row["id"])
                     elif row["id"] not in takers.rows and row["count"] == 0:
                         opened.append(row["id"])
@@ -89,7 +90,9 @@ class IncidentRecords(Records):
         known = _Takers(connection, host, FLOOD).rows
         return next(iter(known.values()), None) or self._open(connection, host, replace(signal, subject=FLOOD), origin)
 
-    def _open(self, connection: sa.Connection, host: str, first: Signal, origin: Origin) -> rows.Row:
+    def _open(
+        self, connection: sa.Connection, host: str, first: Signal, origin: Origin, asked_by: str = ""
+    ) -> rows.Row:
         now, flood = self._clock(), first.subject == FLOOD
         values: dict[str, Any] = {
             "id": new_incident_id(now),
@@ -106,6 +109,7 @@ class IncidentRecords(Records):
             "count": 0,
             "age_at_detection": first.age,
             "reason": FLOOD_REASON if flood else "",
+            "asked_by": rows.clean(asked_by),
         }
         connection.execute(INCIDENT.insert().values(values))
         ledger.write(

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from orchestrator.domain.ids import id_at
 from orchestrator.domain.incidents import CLOSED, FINAL, SETTLED, IncidentState, Origin
-from orchestrator.domain.runs import RunKind, RunStatus
+from orchestrator.domain.runs import BEFORE_ASKING, RunKind, RunStatus
 from orchestrator.domain.verdicts import Answer
 from orchestrator.ports import NOT_ATTEMPTS
 from orchestrator.record import ledger
@@ -206,6 +206,7 @@ def _attempts(connection: sa.Connection, incidents: list[str]) -> list[dict[str,
             INCIDENT.c.id.in_(incidents),
             act.c.kind == RunKind.ACT.value,
             act.c.status.not_in(sorted(NOT_ATTEMPTS)),
+            RUN.c.kind.not_in(sorted(BEFORE_ASKING)),
         )
         .group_by(INCIDENT.c.id)
         .order_by(INCIDENT.c.id)

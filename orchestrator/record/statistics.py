@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from orchestrator.domain.incidents import FINAL, IncidentState, Origin
-from orchestrator.domain.runs import RunKind, RunStatus
+from orchestrator.domain.runs import BEFORE_ASKING, RunKind, RunStatus
 from orchestrator.ports import NOT_ATTEMPTS, Statistics
 from orchestrator.record.database import Records
 from orchestrator.record.schema import INCIDENT, OLD_ATTEMPT, RUN
@@ -45,6 +45,7 @@ class CountRecords(Records):
                 RUN.c.incident_id.in_(acted),
                 INCIDENT.c.state.in_(ended),
                 RUN.c.status != RunStatus.RUNNING.value,
+                RUN.c.kind.not_in(sorted(BEFORE_ASKING)),
             )
             .group_by(RUN.c.incident_id)
             .order_by(RUN.c.incident_id)

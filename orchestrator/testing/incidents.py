@@ -46,6 +46,7 @@ class MemoryIncidents(MemoryLedger):
         *,
         origin: Origin = Origin.LOG,
         fresh_seconds: float = 0.0,
+        asked_by: str = "",
     ) -> tuple[IncidentId, ...]:
         opened = []
         with self._lock:
@@ -56,7 +57,7 @@ class MemoryIncidents(MemoryLedger):
                     given = replace(signal, subject=FLOOD) if flooding else signal
                     found = self._absorbing(host, given, fresh_seconds) if flooding else None
                 if found is None:
-                    found = self._open(host, given, origin)
+                    found = self._open(host, given, origin, asked_by)
                     opened.append(found.id)
                 self._join(found, signal)
             if cursor is not None:
@@ -87,7 +88,7 @@ class MemoryIncidents(MemoryLedger):
         joined = [one for one in knowing if one.state is IncidentState.JOINED and one.subject == signal.subject]
         return next((one for one in knowing if joined and one.state in UNDER_WAY), None)
 
-    def _open(self, host: str, signal: Signal, origin: Origin) -> Incident:
+    def _open(self, host: str, signal: Signal, origin: Origin, asked_by: str) -> Incident:
         made = Incident(
             id=new_incident_id(self._clock()),
             host=host,
@@ -102,6 +103,7 @@ class MemoryIncidents(MemoryLedger):
             last_seen=signal.record.time,
             count=0,
             age_at_detection=signal.age,
+            asked_by=asked_by,
         )
         self._incidents[made.id] = made
         self._opened[made.id] = self._clock()

@@ -58,6 +58,8 @@ class FakeExecutor:
     def __init__(self, **endings: RunStatus) -> None:
         #: RunKind value -> status; by default the check is sick and everything after it succeeds.
         self.endings: dict[RunKind, RunStatus] = {
+            RunKind.LOOK: RunStatus.SICK,
+            RunKind.PLAN: RunStatus.SUCCEEDED,
             RunKind.CHECK: RunStatus.SICK,
             RunKind.ACT: RunStatus.SUCCEEDED,
             RunKind.VERIFY: RunStatus.SUCCEEDED,
@@ -69,6 +71,8 @@ class FakeExecutor:
         #: How a kind ends on one host of several, where that differs.
         self.on: dict[tuple[RunKind, str], RunStatus] = {}
         self.canceled: list[RunId] = []
+        #: What every plan prints.
+        self.printed = "TASK [Say it]\nchanged: [web1]"
         self._ended: dict[RunId, PlaybookResult] = {}
 
     def execute(self, job: PlaybookJob, signatures: frozenset[Signature] | None = None) -> PlaybookResult:
@@ -90,6 +94,9 @@ class FakeExecutor:
 
     def cancel(self, run_id: RunId) -> None:
         self.canceled.append(run_id)
+
+    def changes(self, run_id: RunId) -> str:
+        return self.printed
 
     def digest(self, action: Action, parameters: Mapping[str, str], hosts: Sequence[Host]) -> str:
         seen = json.dumps([action.id, dict(parameters), [host.name for host in hosts]], sort_keys=True)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from orchestrator.domain.ids import RunId, Signature
 from orchestrator.domain.incidents import FINAL, Incident, IncidentState, Origin
-from orchestrator.domain.runs import PlaybookJob, PlaybookResult, Run, RunKind, RunStatus
+from orchestrator.domain.runs import BEFORE_ASKING, PlaybookJob, PlaybookResult, Run, RunKind, RunStatus
 from orchestrator.domain.verdicts import Attempt
 from orchestrator.errors import RecordError
 from orchestrator.ports import ACTING, NOT_ATTEMPTS, Statistics
@@ -174,7 +174,8 @@ class MemoryRuns(MemoryIncidents):
     def healing_seconds(self, *, injected: bool = False) -> tuple[float, ...]:
         seconds = []
         for incident in self._acted(injected=injected):
-            runs = [one for one in self.runs(incident_id=incident.id, limit=10**9) if one.ended]
+            every = self.runs(incident_id=incident.id, limit=10**9)
+            runs = [one for one in every if one.ended and one.kind not in BEFORE_ASKING]
             if incident.state in FINAL and runs:
                 last = max(one.ended for one in runs if one.ended)
                 seconds.append((last - min(one.started for one in runs)).total_seconds())

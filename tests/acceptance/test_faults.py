@@ -53,6 +53,8 @@ def told(fault: str, host: str) -> Case:
     return Case(fault, host, ESCALATE, ESCALATED, {})
 
 
+#: What is run before a person is asked.
+ASKED = {"look": "sick", "plan": "succeeded"}
 #: In turn on each host; what web3 is to do is proposed, and approved here.
 CASES = [
     healed("nginx-killed", "web1", "restart_service"),
@@ -208,7 +210,8 @@ def test_each_fault_ends_as_it_should(ends: dict[str, Ended], case: Case) -> Non
     ended = ends[case.fault]
 
     assert ended.incident.state == case.end, ended.incident.reason
-    assert {str(run.kind): str(run.status) for run in ended.runs} == case.runs
+    before = ASKED if case.host == "web3" and case.runs else {}
+    assert {str(run.kind): str(run.status) for run in ended.runs} == {**before, **case.runs}
     assert ended.stands, ended.said
 
 

@@ -224,6 +224,7 @@ def asks(store: MemoryStore, incident: IncidentId) -> None:
             reason="propose",
             asked_at=now,
             expires_at=now + timedelta(hours=1),
+            changes="would restart nginx.service",
         )
     )
     move(store, incident, IncidentState.PENDING_APPROVAL, "waits")

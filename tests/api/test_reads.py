@@ -7,6 +7,7 @@ import json
 import pytest
 from fastapi.testclient import TestClient
 
+from orchestrator.domain import ids
 from orchestrator.domain.hosts import Mode
 from orchestrator.domain.incidents import IncidentState, Origin
 from orchestrator.domain.records import Severity
@@ -145,6 +146,17 @@ def test_questions_are_listed_with_their_digest(stage: Stage, client: TestClient
     assert listed["count"] == 1
     assert listed["approvals"][0]["digest"] == "d" * 64
     assert client.get("/api/approvals", params={"answer": "denied"}).json()["count"] == 0
+
+
+def test_a_question_is_shown_with_what_it_rests_on(stage: Stage, client: TestClient) -> None:
+    incident = stage.open()
+    asks(stage.store, incident)
+
+    shown = client.get(f"/api/approvals/{ids.approval_id(incident)}").json()
+
+    assert shown["approval"]["changes"] == "would restart nginx.service"
+    assert [one["message"] for one in shown["evidence"]] == ["nginx failed"]
+    assert_error(client.get("/api/approvals/apr-none"), 404, "not_found")
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from tests.api.conftest import URL, Stage, assert_error
 #: What each route needs; the documentation of a role is this table, and a new route must be added to it.
 NEEDED = {
     "GET /api/approvals": Role.VIEWER,
+    "GET /api/approvals/{approval_id}": Role.VIEWER,
     "POST /api/approvals/{approval_id}": Role.APPROVER,
     "POST /api/auto-healer/heal": Role.OPERATOR,
     "GET /api/auto-healer/history": Role.VIEWER,

@@ -57,6 +57,30 @@ def test_success_is_recorded_whole(stage: Stage) -> None:
     assert stage.left(job) == set()
 
 
+def test_a_plan_says_what_would_change_and_changes_nothing(stage: Stage) -> None:
+    tasks = """
+    - name: Write a word
+      ansible.builtin.copy:
+        content: "{{ planned_word }}\\n"
+        dest: "{{ planned_mark }}"
+        mode: "0600"
+    """
+    mark = stage.folder / "mark"
+    mark.write_text("weekly\n")
+    mark.chmod(0o600)
+    action = stage.action("planned", tasks)
+    job = stage.job(action, RunKind.PLAN, parameters={"word": "daily", "mark": str(mark)})
+
+    result = stage.executor.execute(job)
+
+    assert (result.status, result.changed) == (RunStatus.SUCCEEDED, False)
+    assert mark.read_text() == "weekly\n"
+    shown = stage.executor.changes(job.run_id).splitlines()
+    assert shown[0] == "TASK [planned : Write a word]"
+    assert {"-weekly", "+daily", "changed: [here]"} <= set(shown)
+    assert stage.executor.changes(stage.job(action).run_id) == ""
+
+
 def test_no_hosts_matched_is_no_success(stage: Stage) -> None:
     job = stage.job(stage.action("missed", "[]", hosts="some_group"))
     result = stage.executor.execute(job)

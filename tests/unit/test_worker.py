@@ -215,7 +215,7 @@ def test_a_question_ends_by_its_answer_or_its_time(answer: Answer, after: int, s
 
 
 @pytest.mark.parametrize("state", [IncidentState.PLANNING, IncidentState.HEALING, IncidentState.VERIFIED])
-@pytest.mark.parametrize("alive", ["", "-apply", "-hold", "-rollback"])
+@pytest.mark.parametrize("alive", ["", "-ask", "-apply", "-hold", "-rollback"])
 def test_an_incident_is_given_up_only_when_no_workflow_of_it_is_alive(state: IncidentState, alive: str) -> None:
     one = desk()
     signals = Detector(()).detect([error()], NOON)

@@ -36,6 +36,21 @@ def test_every_status_of_a_run_that_was_started_has_a_case() -> None:
     assert seen == set(RunStatus) - {RunStatus.RUNNING, RunStatus.BUSY}
 
 
+def test_a_plan_has_changed_nothing_and_may_refuse_after_what_it_would_have_changed() -> None:
+    would = {"event": "runner_on_ok", "event_data": {"host": "a", "task": "Say it", "res": {"changed": True}}}
+    refuses = {"event": "runner_on_failed", "event_data": {"host": "a", "task": "T", "res": {"msg": "refused: no"}}}
+    stats = {"event": "playbook_on_stats", "event_data": {"ok": {"a": 1}, "changed": {"a": 1}}}
+    failed = {"event": "playbook_on_stats", "event_data": {"failures": {"a": 1}, "changed": {"a": 1}}}
+
+    fine = judge(RunKind.PLAN, ["a"], [would, stats], Ending(rc=0))
+    refused = judge(RunKind.PLAN, ["a"], [would, refuses, failed], Ending(rc=2))
+
+    assert (fine.status, fine.changed) == (RunStatus.SUCCEEDED, False)
+    assert (refused.status, refused.reason, refused.changed) == (RunStatus.REFUSED, "no", False)
+    # A role that says so after a change is not believed.
+    assert judge(RunKind.ACT, ["a"], [would, refuses, failed], Ending(rc=2)).status is RunStatus.FAILED
+
+
 def test_a_reason_is_bounded() -> None:
     failed = {"event": "runner_on_failed", "event_data": {"host": "a", "task": "T", "res": {"msg": "x" * 9999}}}
     stats = {"event": "playbook_on_stats", "event_data": {"failures": {"a": 1}}}

@@ -1,0 +1,129 @@
+"""What a question to a person is kept with, in the real store and in its twin."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from orchestrator.domain.hosts import Connection, Host
+from orchestrator.domain.ids import IncidentId, Signature, run_id
+from orchestrator.domain.incidents import IncidentState, Signal, Subject, SubjectKind
+from orchestrator.domain.records import LogRecord, Severity
+from orchestrator.domain.runs import PlaybookJob, PlaybookResult, RunKind, RunStatus
+from orchestrator.domain.verdicts import Approval
+from orchestrator.ports import Store
+from orchestrator.record.store import open_store
+from orchestrator.testing import MemoryStore
+
+NOW = datetime(2026, 1, 31, 8, tzinfo=UTC)
+
+
+@pytest.fixture
+def now() -> list[datetime]:
+    return [NOW]
+
+
+@pytest.fixture(params=["sqlite", "memory"])
+def store(request: pytest.FixtureRequest, tmp_path: Path, now: list[datetime]) -> Iterator[Store]:
+    def clock() -> datetime:
+        return now[0]
+
+    if request.param == "memory":
+        yield MemoryStore(clock=clock)
+        return
+    made = open_store(f"sqlite:///{tmp_path / 'healer.sqlite'}", clock=clock)
+    yield made
+    made.close()
+
+
+def opened(store: Store, asked_by: str = "") -> IncidentId:
+    signal = Signal(
+        record=LogRecord(time=NOW, host="web1", unit="nginx.service", priority=3, message="failed"),
+        signature=Signature("sig-1"),
+        template="failed",
+        subject=Subject(kind=SubjectKind.UNIT, name="nginx.service"),
+        severity=Severity.ERROR,
+        age=1.0,
+    )
+    return store.absorb("web1", "trigger", [signal], None, asked_by=asked_by)[0]
+
+
+def question(incident: str) -> Approval:
+    return Approval(
+        id="apr-1",
+        incident_id=incident,
+        host="web1",
+        action="restart_service",
+        parameters={"service": "nginx.service"},
+        digest="d" * 64,
+        rule="propose",
+        reason="it crashed",
+        asked_at=NOW,
+        expires_at=NOW + timedelta(hours=1),
+        asked_by="api:ann",
+        changes="TASK [Say it]\nchanged: [web1] => \u201equoted\u201c",
+    )
+
+
+def test_who_asked_for_a_healing_is_kept_with_its_incident(store: Store) -> None:
+    asked = store.incident(opened(store, "api:ann"))
+    assert asked is not None
+    assert asked.asked_by == "api:ann"
+    # Whoever reports the same again asked for nothing: it was under way.
+    store.absorb("web1", "trigger", [replace(signal_of(store), age=2.0)], None, asked_by="api:bob")
+    assert store.incidents()[0].asked_by == "api:ann"
+
+
+def signal_of(store: Store) -> Signal:
+    """One more of what is under way."""
+    (incident,) = store.incidents()
+    return Signal(
+        record=store.evidence(incident.id)[0],
+        signature=incident.signature,
+        template=incident.template,
+        subject=incident.subject,
+        severity=incident.severity,
+        age=1.0,
+    )
+
+
+def test_a_question_comes_back_as_it_was_asked(store: Store) -> None:
+    asked = question(opened(store))
+    store.ask(asked)
+
+    assert store.approval("apr-1") == asked
+
+
+def test_the_wait_for_an_answer_is_no_part_of_the_time_that_a_healing_takes(store: Store, now: list[datetime]) -> None:
+    incident = opened(store)
+
+    def runs(kind: RunKind) -> None:
+        job = PlaybookJob(
+            run_id=run_id(incident, kind),
+            incident_id=incident,
+            kind=kind,
+            action="restart_service",
+            playbook=Path("act.yml"),
+            roles=Path("roles"),
+            parameters={},
+            hosts=(Host(name="web1", groups=(), connection=Connection(kind="ssh", address="web1")),),
+            task_timeout=30,
+            run_timeout=60,
+        )
+        assert store.claim(job, signatures=frozenset()) is None
+        now[0] += timedelta(seconds=2)
+        store.finish(PlaybookResult(run_id=job.run_id, status=RunStatus.SUCCEEDED, ended=now[0]), slot_shut=False)
+
+    for kind in (RunKind.LOOK, RunKind.PLAN):
+        runs(kind)
+    now[0] += timedelta(hours=20)
+    for kind in (RunKind.CHECK, RunKind.ACT, RunKind.VERIFY):
+        runs(kind)
+    store.move(incident, IncidentState.HEALED, "so", expected=[IncidentState.OPEN])
+
+    assert store.healing_seconds() == (6.0,)
+    assert store.statistics().total_attempts == 1
