@@ -5,13 +5,15 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 from api import errors
+from api.described import ERRORS
 from api.guard import Guard
 from api.identity import Identities
 from api.roles import require_roles
 from api.routes import approvals, heal, health, history, incidents, inject, logs, metrics, runs, status
 from api.state import ApiState
+from api.v1 import asks, hooks, reads, stream
 
-ROUTES = (approvals, heal, health, history, incidents, inject, logs, metrics, runs, status)
+ROUTES = (approvals, heal, health, history, incidents, inject, logs, metrics, runs, status, asks, hooks, reads, stream)
 
 
 def create_app(state: ApiState) -> FastAPI:
@@ -20,7 +22,7 @@ def create_app(state: ApiState) -> FastAPI:
     app.state.healing = state
     for route in ROUTES:
         require_roles(route.router)
-        app.include_router(route.router)
+        app.include_router(route.router, responses=ERRORS)
     errors.install(app)
     identities = Identities(store=state.store, key=state.token)
     app.add_middleware(Guard, identities=identities, api_host=state.settings.api_host, api_url=state.settings.api_url)

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from http import HTTPStatus
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from api.errors import ApiError
 from orchestrator.domain.records import Severity
@@ -21,22 +21,33 @@ LISTED = 50
 
 
 def _level(value: Any) -> Any:
+    if isinstance(value, Severity):
+        return value
     name = value.upper() if isinstance(value, str) else ""
     if name not in Severity.__members__:
         raise ValueError(f"accepted are {LEVELS}")
     return Severity[name]
 
 
-def _timestamp(value: Any) -> Any:
-    """ISO 8601; without an offset it is UTC."""
+def moment(value: Any) -> Any:
+    """ISO 8601; without an offset it is UTC. Raises ValueError."""
+    if isinstance(value, datetime):
+        return value
     try:
         time = datetime.fromisoformat(value)
     except (TypeError, ValueError) as error:
         raise ValueError("accepted is ISO 8601, such as 2026-01-31T08:00:00Z; without an offset it is UTC") from error
-    time = time.replace(tzinfo=UTC) if time.tzinfo is None else time
-    if not 1970 < time.year < 9999 or time > datetime.now(UTC) + AHEAD:
-        raise ValueError("the time lies in the future or before 1971")
-    return time.astimezone(UTC)
+    if not 1970 < time.year < 9999:
+        raise ValueError("accepted are the years 1971 to 9998")
+    return (time.replace(tzinfo=UTC) if time.tzinfo is None else time).astimezone(UTC)
+
+
+def timestamp(value: Any) -> Any:
+    """A moment that is not in the future. Raises ValueError."""
+    time = moment(value)
+    if time > datetime.now(UTC) + AHEAD:
+        raise ValueError("the time lies in the future")
+    return time
 
 
 def _printable(value: str) -> str:
@@ -50,7 +61,9 @@ def _said(value: str) -> str:
     return _printable(value.strip())
 
 
-Level = Annotated[Severity, BeforeValidator(_level)]
+Level = Annotated[
+    Severity, BeforeValidator(_level), WithJsonSchema({"type": "string", "enum": list(Severity.__members__)})
+]
 Text = Annotated[str, Field(min_length=1, max_length=8192), AfterValidator(_said)]
 #: A unit name as systemd takes it, with or without its suffix.
 Service = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[A-Za-z0-9:_.\\@][A-Za-z0-9:_.\\@-]*$")]
@@ -65,7 +78,7 @@ class Report(BaseModel):
     message: Text
     level: Level
     timestamp: Annotated[
-        datetime | None, BeforeValidator(lambda value: None if value is None else _timestamp(value))
+        datetime | None, BeforeValidator(lambda value: None if value is None else timestamp(value))
     ] = None
     host: str | None = None
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Protocol
 
 from fastapi import Depends, Request
 
+from orchestrator.domain.actions import Action
 from orchestrator.domain.records import Severity
 from orchestrator.domain.verdicts import Answer, Approval
 from orchestrator.errors import ConfigError
-from orchestrator.ports import Fleet, Store
+from orchestrator.ports import ApiStore, Fleet, SourceState
 from orchestrator.settings import Settings
 
 
@@ -39,7 +40,7 @@ class Trigger(Protocol):
 class ApiState:
     """The orchestrator as the API sees it. Raises ConfigError without a token: nothing may be open by accident."""
 
-    store: Store
+    store: ApiStore
     fleet: Fleet
     settings: Settings
     #: Bearer token that whatever changes state must show.
@@ -47,6 +48,14 @@ class ApiState:
     trigger: Trigger
     #: approval id, answer, who, why -> the answered approval. Raises ConfigError where it is too late.
     answer: Callable[[str, Answer, str, str], Approval]
+    #: host, who -> the number of the ledger's line about the pass that was asked for. Raises TemporaryError.
+    look: Callable[[str, str], int]
+    #: How each host is being read.
+    reading: Callable[[], Sequence[SourceState]]
+    #: The whitelist.
+    actions: Sequence[Action]
+    #: Of signed webhooks; '': they are switched off.
+    webhook_secret: str = field(default="", repr=False)
     #: Seconds that POST heal waits for the end, and between two looks at the store.
     heal_wait_seconds: float = 60.0
     heal_look_seconds: float = 0.2

@@ -41,6 +41,8 @@ NO_LOGIN = 2**32 - 1
 WORKER_SILENCE = timedelta(seconds=15)
 #: Seconds between two looks of a worker whether retention is due.
 TIDY = 60.0
+#: Characters of a webhook's secret at least.
+SECRET_MIN = 32
 
 
 def settings(config: Path | None) -> Settings:
@@ -275,6 +277,24 @@ def require_access(loaded: Settings) -> None:
             "api_certificate and api_key; or api_url to the https:// URL of the proxy in front; or leave api_host at "
             "127.0.0.1 and reach it through ssh -L. Nothing was started."
         )
+
+
+def webhook_secret(loaded: Settings) -> str:
+    """Of signed webhooks; '': they are switched off. Raises ConfigError for a file that can't be used."""
+    if not loaded.webhook_secret_file:
+        return ""
+    base = loaded.config_file.parent if loaded.config_file else Path.cwd()
+    path = base / Path(loaded.webhook_secret_file).expanduser()
+    try:
+        secret = path.read_text(encoding="utf-8").strip()
+        open_to_others = path.stat().st_mode & 0o077
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"webhook_secret_file: {path} can't be read: {error}.") from error
+    if open_to_others:
+        raise ConfigError(f"webhook_secret_file: {path} can be read by others. chmod 600 {path}")
+    if len(secret) < SECRET_MIN:
+        raise ConfigError(f"webhook_secret_file: {path} holds less than {SECRET_MIN} characters. openssl rand -hex 32")
+    return secret
 
 
 def require_reason(why: str) -> None:

@@ -13,6 +13,7 @@ from orchestrator.domain.actions import Action, Candidate, Decision
 from orchestrator.domain.hosts import Host
 from orchestrator.domain.ids import Cursor, IncidentId, RunId, Signature
 from orchestrator.domain.incidents import Incident, IncidentState, Origin, Signal
+from orchestrator.domain.pages import ApprovalFilter, EventFilter, IncidentFilter, Page, RunFilter, Slice
 from orchestrator.domain.precedents import Precedents, Word
 from orchestrator.domain.records import LogRecord
 from orchestrator.domain.runs import PlaybookJob, PlaybookResult, Run, RunKind, RunStatus
@@ -420,3 +421,44 @@ class Store(Protocol):
     def worker_seen(self) -> datetime | None:
         """When a `healer serve` last beat."""
         ...
+
+
+class BadCursor(ValueError):
+    """A page that begins at no place that a list could have given."""
+
+
+class Reader(Protocol):
+    """Lists of the store by page. Raises StoreUnavailable, RecordError; BadCursor for a page's `after`."""
+
+    def page_incidents(self, wanted: IncidentFilter, page: Page) -> Slice[Incident]: ...
+    def page_decisions(
+        self, wanted: IncidentFilter, page: Page
+    ) -> Slice[tuple[Incident, Decision, Verdict | None]]: ...
+    def page_runs(self, wanted: RunFilter, page: Page) -> Slice[Run]: ...
+    def page_approvals(self, wanted: ApprovalFilter, page: Page) -> Slice[Approval]: ...
+    def page_events(self, wanted: EventFilter, page: Page) -> Slice[Event]: ...
+
+
+class ApiStore(Store, Reader, Protocol):
+    """What the API asks of the store."""
+
+    def keyed(self, actor: str, key: str, digest: str, *, stale: datetime) -> KeyedRequest:
+        """What is known of a request that its client named with a key; the first of that key is recorded by this.
+
+        One that was not answered and is older than `stale` counts as the first again: its worker died.
+        """
+        ...
+
+    def answer_keyed(self, actor: str, key: str, answer: str) -> None: ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KeyedRequest:
+    """A request that its client can repeat without harm."""
+
+    #: Nobody asked with this key before.
+    first: bool
+    #: SHA-256 of what was asked then.
+    digest: str
+    #: What it was answered with; '': it is still under way.
+    answer: str

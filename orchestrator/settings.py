@@ -178,6 +178,11 @@ SETTINGS: tuple[Setting, ...] = (
         help="Addresses of proxies whose X-Forwarded-For and -Proto are believed: with commas; empty: of none.",
     ),
     Setting(
+        name="webhook_secret_file",
+        default="",
+        help="File with the secret of POST /api/v1/hooks/signed; empty: signed webhooks are switched off.",
+    ),
+    Setting(
         name="inject_errors",
         default=False,
         help="Allow POST /api/test/inject-error; acts on lab hosts and localhost alone.",
@@ -220,6 +225,7 @@ class Settings:
     api_certificate: str = ""
     api_key: str = ""
     api_proxies: str = ""
+    webhook_secret_file: str = ""
     inject_errors: bool
     #: From GEMINI_API_KEY or GOOGLE_API_KEY; None: the embedded chooser decides.
     gemini_api_key: Secret | None = None

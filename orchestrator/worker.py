@@ -90,6 +90,7 @@ class Worker:
         self.store, self.fleet = rooms.store, rooms.fleet
         self.hosts = rooms.fleet.hosts()
         self.chooser = rooms.chooser.name
+        self.actions = tuple(rooms.catalog.actions.values())
 
     def regularly(self, seconds: float, function: Callable[[], None]) -> None:
         """Call it so often from `start` to `stop`, in a thread of its own; its errors are told and it goes on."""
@@ -167,6 +168,23 @@ class Worker:
         """The workflow behind `healer heal HOST`; the argument is JSON: host and who asked."""
         self._rooms.engine.step("look", self._look, argument)
 
+    def ask_look(self, host: str, actor: str) -> int:
+        """Ask for one pass over a host; the number of the ledger's line about it, which `look.ended` names as `asked`.
+
+        Raises InventoryError for an unknown host, TemporaryError where it ends.
+        """
+        self._require_begin()
+        rooms = self._rooms
+        name = rooms.fleet.host(host).name
+        seq = rooms.store.append("look.asked", host=name, text=f"{actor} asks for a pass over {name}", actor=actor).seq
+        asked = json.dumps({"host": name, "actor": actor, "seq": seq})
+        rooms.engine.start("look", f"look-{seq:012d}", asked, host=name)
+        return seq
+
+    def _require_begin(self) -> None:
+        if self._draining.is_set():
+            raise TemporaryError("healer serve is ending and begins no healing. Ask again once it is back.")
+
     def _look(self, argument: str) -> None:
         asked = json.loads(argument)
         rooms, name = self._rooms, str(asked["host"])
@@ -184,7 +202,13 @@ class Worker:
             text = f"looked at {len(records)} records; {len(open_now)} incidents are open"
         except HealingError as error:
             open_now, text = [], str(error)
-        rooms.store.append("look.ended", host=name, text=text, actor=str(asked["actor"]), data={"incidents": open_now})
+        rooms.store.append(
+            "look.ended",
+            host=name,
+            text=text,
+            actor=str(asked["actor"]),
+            data={"incidents": open_now, "asked": asked.get("seq", 0)},
+        )
 
     def trigger(
         self,
@@ -204,8 +228,7 @@ class Worker:
         TemporaryError where it ends.
         """
         rooms = self._rooms
-        if self._draining.is_set():
-            raise TemporaryError("healer serve is ending and begins no healing. Ask again once it is back.")
+        self._require_begin()
         target = rooms.fleet.host(host)
         if injected and "lab" not in target.groups and target.connection.kind != "local":
             raise InventoryError(

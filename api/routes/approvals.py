@@ -9,12 +9,13 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict
 
 from api import shapes
+from api.described import BODY, CONFLICT, MISSING
 from api.errors import ApiError
 from api.requests import Text
 from api.roles import Caller, needs
 from api.state import State
 from orchestrator.domain.access import Role
-from orchestrator.domain.verdicts import Answer
+from orchestrator.domain.verdicts import Answer, Approval
 from orchestrator.errors import ConfigError
 
 router = APIRouter(prefix="/api/approvals", dependencies=[needs(Role.VIEWER)])
@@ -40,7 +41,7 @@ def approvals(
     return {"status": "success", "count": len(found), "approvals": shapes.plain(found)}
 
 
-@router.get("/{approval_id}")
+@router.get("/{approval_id}", responses=MISSING)
 def approval(approval_id: str, state: State) -> dict[str, Any]:
     """What is sick, what was decided and why, and what would change on the host."""
     found = state.store.approval(approval_id)
@@ -54,16 +55,20 @@ def approval(approval_id: str, state: State) -> dict[str, Any]:
     }
 
 
-@router.post("/{approval_id}", dependencies=[needs(Role.APPROVER)])
+@router.post("/{approval_id}", dependencies=[needs(Role.APPROVER)], responses={**MISSING, **CONFLICT, **BODY})
 def answer(approval_id: str, answered: Answered, state: State, caller: Caller) -> dict[str, Any]:
     """Carried out within a second by the worker. 409 where it was answered before or has lapsed."""
+    return {"status": "success", "approval": shapes.plain(answered_by(approval_id, answered, state, caller))}
+
+
+def answered_by(approval_id: str, answered: Answered, state: State, caller: Caller) -> Approval:
+    """The answered question. Raises ApiError: 404, 409."""
     if state.store.approval(approval_id) is None:
         raise _unknown()
     try:
-        done = state.answer(approval_id, Answer(answered.answer), caller.actor, answered.reason)
+        return state.answer(approval_id, Answer(answered.answer), caller.actor, answered.reason)
     except ConfigError as error:
         raise ApiError(HTTPStatus.CONFLICT, "answered", str(error)) from error
-    return {"status": "success", "approval": shapes.plain(done)}
 
 
 def _unknown() -> ApiError:

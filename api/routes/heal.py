@@ -11,6 +11,7 @@ from fastapi import APIRouter, Response
 from fastapi.concurrency import run_in_threadpool
 
 from api import shapes
+from api.described import BODY, CONFLICT
 from api.errors import ApiError
 from api.requests import Report, host_of
 from api.roles import Caller, needs
@@ -22,7 +23,10 @@ from orchestrator.domain.incidents import FINAL, Incident, IncidentState
 router = APIRouter(dependencies=[needs(Role.OPERATOR)])
 
 
-@router.post("/api/auto-healer/heal")
+@router.post(
+    "/api/auto-healer/heal",
+    responses={**CONFLICT, **BODY, 202: {"description": "It waits for a person"}},
+)
 async def heal(report: Report, state: State, caller: Caller, response: Response) -> dict[str, Any]:
     """200 with the end, 202 while it waits for a person; past the limit 200 `verifying` with a link."""
     host = await run_in_threadpool(host_of, state.fleet, report.host)

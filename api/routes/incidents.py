@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 
 from api import shapes
+from api.described import MISSING
 from api.errors import ApiError
 from api.roles import needs
 from api.routes.heal import result
@@ -30,7 +31,7 @@ def incidents(
     return {"status": "success", "count": len(found), "incidents": shapes.plain(found)}
 
 
-@router.get("/{incident_id}")
+@router.get("/{incident_id}", responses=MISSING)
 def incident(incident_id: str, state: State) -> dict[str, Any]:
     """One incident with evidence, decision, verdict, runs and every step."""
     found = state.store.incident(incident_id)

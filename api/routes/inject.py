@@ -5,8 +5,9 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter
 
+from api.described import BODY
 from api.errors import ApiError
 from api.requests import Injection, host_of
 from api.roles import Caller, needs
@@ -17,8 +18,8 @@ from orchestrator.errors import InventoryError
 router = APIRouter(dependencies=[needs(Role.OPERATOR)])
 
 
-@router.post("/api/test/inject-error")
-def inject(injection: Injection, state: State, caller: Caller, response: Response) -> dict[str, Any]:
+@router.post("/api/test/inject-error", status_code=HTTPStatus.ACCEPTED, responses=BODY)
+def inject(injection: Injection, state: State, caller: Caller) -> dict[str, Any]:
     """202: it goes its way, marked as injected for ever. 403 unless enabled, and on any host but a lab's or local."""
     if not state.settings.inject_errors:
         raise ApiError(
@@ -39,7 +40,6 @@ def inject(injection: Injection, state: State, caller: Caller, response: Respons
         )
     except InventoryError as error:
         raise ApiError(HTTPStatus.FORBIDDEN, "inject_refused", str(error), field="host") from error
-    response.status_code = HTTPStatus.ACCEPTED
     return {
         "status": "success",
         "message": f"The error entered on {host}.",

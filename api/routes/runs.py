@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import APIRouter
 
 from api import shapes
+from api.described import MISSING
 from api.errors import ApiError
 from api.roles import needs
 from api.state import State
@@ -17,7 +18,7 @@ from orchestrator.record import artifacts
 router = APIRouter(prefix="/api/runs", dependencies=[needs(Role.VIEWER)])
 
 
-@router.get("/{run_id}")
+@router.get("/{run_id}", responses=MISSING)
 def run(run_id: str, state: State) -> dict[str, Any]:
     """How it ended, task by task, and which files it left."""
     found = state.store.run(run_id)

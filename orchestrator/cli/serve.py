@@ -69,13 +69,17 @@ def http(loaded: Settings, running: Worker) -> Server:
     from api.serve import Server
     from api.state import ApiState
 
-    store = running.store
+    store = wiring.open_record(loaded)
     state = ApiState(
         store=store,
         fleet=running.fleet,
         settings=loaded,
         token=wiring.token(loaded),
+        webhook_secret=wiring.webhook_secret(loaded),
         trigger=running.trigger,
+        look=running.ask_look,
+        reading=running.states,
+        actions=running.actions,
         answer=lambda approval_id, answered, who, why: wiring.answer(store, approval_id, answered, who, why),
     )
     return Server(create_app(state), loaded.api_host, loaded.api_port, tls=loaded.tls_files, proxies=loaded.api_proxies)

@@ -1,15 +1,19 @@
-"""Tokens of the API: digests, never a key."""
+"""Tokens of the API: digests, never a key. And requests that their clients named."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
 from orchestrator.domain.access import Role, Token
+from orchestrator.ports import KeyedRequest
 from orchestrator.record import ledger, rows
 from orchestrator.record.database import Records
-from orchestrator.record.schema import TOKEN
+from orchestrator.record.schema import KEYED, TOKEN
+
+#: How long a key is known.
+KEPT = timedelta(days=2)
 
 
 class AccessRecords(Records):
@@ -65,6 +69,25 @@ class AccessRecords(Records):
         """See ports.Store."""
         with self._database.write(last=True) as connection:
             connection.execute(TOKEN.update().where(TOKEN.c.id == token_id).values(used_at=at))
+
+    def keyed(self, actor: str, key: str, digest: str, *, stale: datetime) -> KeyedRequest:
+        """See ports.ApiStore."""
+        now = self._clock()
+        mine = sa.and_(KEYED.c.actor == actor, KEYED.c.key == key)
+        with self._database.write() as connection:
+            connection.execute(KEYED.delete().where(KEYED.c.at < now - KEPT))
+            connection.execute(KEYED.delete().where(mine, KEYED.c.answer == "", KEYED.c.at < stale))
+            row = connection.execute(sa.select(KEYED).where(mine)).mappings().first()
+            if row is not None:
+                return KeyedRequest(first=False, digest=row["digest"], answer=row["answer"])
+            connection.execute(KEYED.insert().values(actor=actor, key=key, digest=digest, answer="", at=now))
+        return KeyedRequest(first=True, digest=digest, answer="")
+
+    def answer_keyed(self, actor: str, key: str, answer: str) -> None:
+        """See ports.ApiStore."""
+        with self._database.write() as connection:
+            mine = sa.and_(KEYED.c.actor == actor, KEYED.c.key == key)
+            connection.execute(KEYED.update().where(mine).values(answer=answer))
 
 
 def _token(row: rows.Row) -> Token:

@@ -8,6 +8,7 @@ the memory.
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import os
 import tarfile
@@ -121,6 +122,33 @@ def stdout(folder: Path) -> str:
         return next((entry.read(READ_LIMIT) for entry in entries if entry.name == "stdout"), b"")
 
     return _whole(folder, said).decode("utf-8", "replace")
+
+
+def archive(folder: Path) -> Iterator[bytes]:
+    """The whole as a .tar.gz, some bytes at a time; of a run that goes on, what there is. Raises RecordError."""
+    if packed(folder).exists():
+        try:
+            with packed(folder).open("rb") as source:
+                yield from iter(partial(source.read, _CHUNK), b"")
+        except OSError as error:
+            raise RecordError(f"The artifacts {packed(folder)} can't be read: {error}.") from error
+        return
+    made = io.BytesIO()
+
+    def taken() -> bytes:
+        piece = made.getvalue()
+        made.seek(0)
+        made.truncate()
+        return piece
+
+    with tarfile.open(fileobj=made, mode="w|gz") as whole:
+        for entry in _loose(folder):
+            content = entry.read(READ_LIMIT)
+            member = tarfile.TarInfo(entry.name)
+            member.size, member.mode = len(content), 0o600
+            whole.addfile(member, io.BytesIO(content))
+            yield taken()
+    yield taken()
 
 
 def tasks(folder: Path) -> tuple[Task, ...]:

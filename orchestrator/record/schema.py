@@ -351,6 +351,17 @@ sa.Index(
     postgresql_where=TOKEN.c.revoked_at.is_(None),
 )
 
+#: Requests that their clients named with a key, so that a repeat is harmless.
+KEYED = _table(
+    "keyed_request",
+    _text("actor", primary_key=True),
+    _text("key", primary_key=True),
+    _text("digest"),
+    #: '': not answered yet.
+    _text("answer"),
+    _moment("at"),
+)
+
 #: What statistics keep of an attempt whose records were pruned: all that they ever said of it.
 OLD_ATTEMPT = _table(
     "old_attempt",

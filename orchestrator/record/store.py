@@ -12,6 +12,7 @@ from orchestrator.record.decisions import DecisionRecords
 from orchestrator.record.incidents import IncidentRecords
 from orchestrator.record.ledger import LedgerRecords
 from orchestrator.record.memory import MemoryRecords
+from orchestrator.record.reading import ReadingRecords
 from orchestrator.record.retention import RetentionRecords
 from orchestrator.record.runs import RunRecords
 from orchestrator.record.statistics import CountRecords
@@ -28,8 +29,9 @@ class SqlStore(
     RetentionRecords,
     AccessRecords,
     StepRecords,
+    ReadingRecords,
 ):
-    """Implements ports.Store; safe to share between threads, and its file between processes."""
+    """Implements ports.Store and ports.Reader; safe to share between threads, and its file between processes."""
 
     def close(self) -> None:
         """Give the connections back."""

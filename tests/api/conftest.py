@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -13,6 +14,7 @@ from fastapi.testclient import TestClient
 
 from api.main import create_app
 from api.state import ApiState
+from orchestrator import catalog
 from orchestrator import settings as settings_module
 from orchestrator.domain import ids
 from orchestrator.domain.hosts import Connection, Host, HostPolicy, Mode
@@ -22,10 +24,13 @@ from orchestrator.domain.records import LogRecord, Severity
 from orchestrator.domain.runs import PlaybookJob, PlaybookResult, RunKind, RunStatus
 from orchestrator.domain.verdicts import Answer, Approval, Facts, Outcome, Verdict
 from orchestrator.errors import ConfigError, InventoryError
-from orchestrator.testing import FakeFleet, MemoryStore
+from orchestrator.ports import SourceState
+from orchestrator.record.store import SqlStore, open_store
+from orchestrator.testing import FakeFleet
 
 TOKEN = "t0ken-of-the-tests"
 URL = "http://127.0.0.1:8420"
+WHITELIST = catalog.load(settings_module.HOME / "playbooks", settings_module.HOME / "roles").actions
 
 
 def make_host(name: str, *groups: str, mode: Mode = Mode.AUTO) -> Host:
@@ -41,15 +46,16 @@ def make_host(name: str, *groups: str, mode: Mode = Mode.AUTO) -> Host:
 class Stage:
     """The state behind the API, and what the pipeline will do with a report."""
 
-    store: MemoryStore
+    store: SqlStore
     state_dir: Path
     hosts: tuple[Host, ...] = (make_host("web1"), make_host("web2"), make_host("lab1", "lab"))
     inject_errors: bool = True
     api_host: str = "127.0.0.1"
     api_url: str = ""
     wait: float = 60.0
+    webhook_secret: str = ""
     #: What the pipeline does with the incident that a report opened.
-    pipeline: Callable[[MemoryStore, IncidentId], None] = lambda store, incident: None
+    pipeline: Callable[[SqlStore, IncidentId], None] = lambda store, incident: None
     triggered: list[dict[str, Any]] = field(default_factory=list)
 
     def trigger(
@@ -72,6 +78,9 @@ class Stage:
         incident = self.open(host, f"{service}.service", message, level, origin)
         self.pipeline(self.store, incident)
         return incident
+
+    def look(self, host: str, actor: str) -> int:
+        return self.store.append("look.asked", host=host, text="asked", actor=actor).seq
 
     def open(
         self,
@@ -116,6 +125,10 @@ class Stage:
             token=TOKEN,
             trigger=self.trigger,
             answer=self.answer,
+            look=self.look,
+            reading=lambda: (SourceState(host="web1", state="connected"),),
+            actions=tuple(WHITELIST.values()),
+            webhook_secret=self.webhook_secret,
             heal_wait_seconds=self.wait,
             heal_look_seconds=0.01,
         )
@@ -125,11 +138,20 @@ class Stage:
         return TestClient(create_app(self.state()), base_url=url, headers=headers, raise_server_exceptions=False)
 
 
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("empty") / "healer.sqlite"
+    open_store(f"sqlite:///{path}").close()
+    return path
+
+
 @pytest.fixture
-def stage(tmp_path: Path) -> Stage:
-    store = MemoryStore()
+def stage(tmp_path: Path, empty_store: Path) -> Iterator[Stage]:
+    shutil.copy(empty_store, tmp_path / "healer.sqlite")
+    store = open_store(f"sqlite:///{tmp_path / 'healer.sqlite'}")
     store.beat("worker")
-    return Stage(store=store, state_dir=tmp_path)
+    yield Stage(store=store, state_dir=tmp_path)
+    store.close()
 
 
 @pytest.fixture
@@ -167,7 +189,7 @@ def assert_error(answer: Answered, status: int, code: str, *, field: str | None 
 
 
 def run(
-    store: MemoryStore,
+    store: SqlStore,
     incident: IncidentId,
     kind: RunKind,
     status: RunStatus = RunStatus.SUCCEEDED,
@@ -191,15 +213,15 @@ def run(
     return job.run_id
 
 
-def move(store: MemoryStore, incident: IncidentId, to: IncidentState, reason: str = "so") -> None:
+def move(store: SqlStore, incident: IncidentId, to: IncidentState, reason: str = "so") -> None:
     assert store.move(incident, to, reason, expected=list(IncidentState))
 
 
-def judge(store: MemoryStore, incident: IncidentId, outcome: Outcome, rule: str) -> None:
+def judge(store: SqlStore, incident: IncidentId, outcome: Outcome, rule: str) -> None:
     store.record_verdict(incident, Verdict(outcome=outcome, rule=rule, reason="because"), Facts())
 
 
-def heals(store: MemoryStore, incident: IncidentId) -> None:
+def heals(store: SqlStore, incident: IncidentId) -> None:
     """The pipeline when all goes well."""
     judge(store, incident, Outcome.ALLOWED, "allowed")
     run(store, incident, RunKind.CHECK, RunStatus.SICK)
@@ -208,7 +230,7 @@ def heals(store: MemoryStore, incident: IncidentId) -> None:
     move(store, incident, IncidentState.HEALED, "verified, and silent for 5 s")
 
 
-def asks(store: MemoryStore, incident: IncidentId) -> None:
+def asks(store: SqlStore, incident: IncidentId) -> None:
     """The pipeline in propose mode."""
     judge(store, incident, Outcome.NEEDS_APPROVAL, "mode")
     now = datetime.now(UTC)

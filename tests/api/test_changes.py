@@ -13,7 +13,7 @@ from orchestrator.domain.incidents import IncidentState, Origin
 from orchestrator.domain.records import Severity
 from orchestrator.domain.runs import RunKind
 from orchestrator.domain.verdicts import Answer, Outcome
-from orchestrator.testing import MemoryStore
+from orchestrator.record.store import SqlStore
 from tests.api.conftest import Stage, asks, assert_error, heals, judge, make_host, move, run
 
 HEAL = "/api/auto-healer/heal"
@@ -68,7 +68,7 @@ def test_in_propose_mode_it_answers_202_with_the_approval(stage: Stage, client: 
 
 @pytest.mark.parametrize("state", [IncidentState.ESCALATED, IncidentState.ALREADY_WELL, IncidentState.NOISE])
 def test_what_was_not_done_is_200_with_rule_and_reason(stage: Stage, client: TestClient, state: IncidentState) -> None:
-    def pipeline(store: MemoryStore, incident: IncidentId) -> None:
+    def pipeline(store: SqlStore, incident: IncidentId) -> None:
         judge(store, incident, Outcome.DENIED, "protected_unit")
         run(store, incident, RunKind.CHECK)
         move(store, incident, state, "refused by rule protected_unit")

@@ -22,10 +22,12 @@ def test_status_is_word_for_word(client: TestClient) -> None:
     }
 
 
-def test_status_tells_of_the_kill_switch_of_propose_and_of_a_missing_worker(stage: Stage) -> None:
+def test_status_tells_of_the_kill_switch_of_propose_and_of_a_missing_worker(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
     stage.hosts = (make_host("web1", mode=Mode.PROPOSE),)
     stage.store.stop(actor="ann", reason="maintenance")
-    stage.store.__dict__["_beats"].clear()
+    monkeypatch.setattr(stage.store, "worker_seen", lambda: None)
 
     with stage.client() as client:
         told = client.get("/api/auto-healer/status").json()["auto_healer"]

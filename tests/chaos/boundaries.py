@@ -31,7 +31,7 @@ TRANSACTIONS = (
 BESIDE_HEALING = (
     *("beat", "expire_quiet", "stop", "resume"),
     *("artifacts_removed", "prune_incidents", "release_ledger", "delete_released", "shrink"),
-    *("add_token", "revoke_token", "token_used"),
+    *("add_token", "revoke_token", "token_used", "keyed", "answer_keyed"),
     *("record_word", "withdraw_word"),
 )
 #: Between these and the word GO a run is on record, but its playbook can't have begun.

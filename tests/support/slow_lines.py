@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from importlib import import_module
 from itertools import islice
-from re import _constants as c  # type: ignore[attr-defined]
-from re import _parser as parser  # type: ignore[attr-defined]
 from typing import Any
 
 from orchestrator.domain.speech import LOOKED_AT
+
+#: What reads expressions; typed nowhere.
+c: Any = import_module("re._constants")
+parser: Any = import_module("re._parser")
 
 #: What fits many classes, and what logs are full of.
 COMMON = ("a", "1", " ", "/a", "a ", "a.", "x=", '"a', "'a", "(", "a:b: ", "1.", "1:", "-a", "\\", '\\"', "[", "=", "é")

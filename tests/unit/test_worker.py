@@ -310,7 +310,7 @@ def test_a_look_counts_no_record_twice_and_names_what_is_open() -> None:
     (incident,) = one.store.incidents()
     ended = one.store.events()[-1]
     assert incident.count == 1
-    assert (ended.kind, ended.actor, ended.data) == ("look.ended", "cli:op", {"incidents": [incident.id]})
+    assert (ended.kind, ended.actor, ended.data) == ("look.ended", "cli:op", {"incidents": [incident.id], "asked": 0})
 
 
 @pytest.mark.parametrize("failure", [HostUnreachable("web1 is away"), None])

@@ -1,4 +1,4 @@
-"""Version 3: exchanges with a model, memory, outbreaks, steps, what an approval is bound to, and tokens."""
+"""Version 3: exchanges with a model, memory, outbreaks, steps, approvals, tokens, keyed requests."""
 
 from __future__ import annotations
 
@@ -114,6 +114,14 @@ def _tokens(op: Operations) -> None:
         sa.Column("expires_at", MOMENT),
         sa.Column("revoked_at", MOMENT),
         sa.Column("used_at", MOMENT),
+    )
+    op.create_table(
+        "keyed_request",
+        _text("actor", primary_key=True),
+        _text("key", primary_key=True),
+        _text("digest"),
+        _text("answer"),
+        sa.Column("at", MOMENT, nullable=False),
     )
     live = sa.text("revoked_at IS NULL")
     op.create_index("one_token_a_name", "token", ["name"], unique=True, sqlite_where=live, postgresql_where=live)

@@ -1,0 +1,78 @@
+"""How lists of /api/v1 are asked for, and how the next page is named."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Annotated, Literal, TypeVar
+
+from fastapi import Depends, Query, Request
+from pydantic import BeforeValidator
+
+from api.errors import ApiError
+from api.requests import Level, moment
+from api.v1.shapes import List
+from orchestrator.domain.pages import Between, Page, Slice
+from orchestrator.ports import BadCursor
+
+T = TypeVar("T")
+S = TypeVar("S")
+
+Moment = Annotated[datetime, BeforeValidator(moment)]
+
+
+def _page(
+    limit: Annotated[int, Query(ge=1, le=500, description="items on a page")] = 50,
+    cursor: Annotated[str, Query(max_length=400, description="`next` of the page before has it")] = "",
+    sort: Annotated[Literal["newest", "oldest"], Query(description="which come first")] = "newest",
+) -> Page:
+    try:
+        after = base64.b64decode(cursor.encode("ascii"), altchars=b"-_", validate=True).decode("utf-8")
+    except (UnicodeError, binascii.Error, ValueError) as error:
+        raise _bad_cursor() from error
+    return Page(limit=limit, after=after, oldest_first=sort == "oldest")
+
+
+def _between(
+    since: Annotated[Moment | None, Query(description="not before this; ISO 8601, without an offset UTC")] = None,
+    until: Annotated[Moment | None, Query(description="before this")] = None,
+) -> Between:
+    return Between(since=since.astimezone(UTC) if since else None, until=until.astimezone(UTC) if until else None)
+
+
+#: What a list's route asks for.
+Paged = Annotated[Page, Depends(_page)]
+Span = Annotated[Between, Depends(_between)]
+HostName = Annotated[str | None, Query(max_length=255, description="a host of the inventory")]
+MinLevel = Annotated[Level | None, Query(description="this bad or worse")]
+
+
+def listed(request: Request, ask: Callable[[], Slice[T]], shape: Callable[[T], S]) -> List[S]:
+    """One page with the URL of the next. Raises ApiError 422 for a cursor of no list."""
+    try:
+        found = ask()
+    except BadCursor as error:
+        raise _bad_cursor() from error
+    following = None
+    if found.next is not None:
+        cursor = base64.urlsafe_b64encode(found.next.encode()).decode()
+        asked = request.url.include_query_params(cursor=cursor)
+        following = f"{asked.path}?{asked.query}"
+    return List(items=[shape(one) for one in found.items], next=following)
+
+
+def missing(what: str, where: str) -> ApiError:
+    """404."""
+    return ApiError(HTTPStatus.NOT_FOUND, "not_found", f"There is no such {what}. GET {where} lists them.")
+
+
+def _bad_cursor() -> ApiError:
+    return ApiError(
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "invalid",
+        "cursor: this is no cursor of this list. Accepted is the one in a former answer's `next`.",
+        field="cursor",
+    )

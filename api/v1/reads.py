@@ -1,0 +1,347 @@
+"""GET: everything that is recorded."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Path, Query, Request
+from fastapi.responses import PlainTextResponse, Response, StreamingResponse
+
+from api.described import MISSING
+from api.errors import ApiError
+from api.roles import needs
+from api.routes.status import monitoring
+from api.state import ApiState, State
+from api.v1 import shapes
+from api.v1.queries import HostName, MinLevel, Paged, Span, listed, missing
+from api.v1.shapes import ROOT, List
+from orchestrator.domain import ids
+from orchestrator.domain.access import Role
+from orchestrator.domain.actions import Decision
+from orchestrator.domain.hosts import Host
+from orchestrator.domain.ids import IncidentId
+from orchestrator.domain.incidents import UNDER_WAY, Incident, IncidentState
+from orchestrator.domain.pages import ApprovalFilter, EventFilter, IncidentFilter, Page, RunFilter
+from orchestrator.domain.plain import plain
+from orchestrator.domain.runs import Run, RunKind, RunStatus
+from orchestrator.domain.verdicts import Answer, Verdict
+from orchestrator.record import artifacts
+
+router = APIRouter(prefix=ROOT, dependencies=[needs(Role.VIEWER)], tags=["read"])
+
+#: Records of an incident that are shown with it.
+EVIDENCE = 200
+#: Incidents under way, and such that wait for a person, that hosts are counted by.
+COUNTED = 10_000
+
+States = Annotated[list[IncidentState], Query(alias="state", description="one or several")]
+Limited = Annotated[int, Query(ge=1, le=artifacts.FILES_LIMIT)]
+
+
+@router.get("")
+def root() -> dict[str, Any]:
+    """Where everything is."""
+    names = (
+        *("status", "hosts", "incidents", "decisions", "healings", "runs", "approvals", "actions", "statistics"),
+        *("audit", "stream", "openapi.json"),
+    )
+    return {"name": "healing-bot", "links": {name.partition(".")[0]: f"{ROOT}/{name}" for name in names}}
+
+
+@router.get("/status")
+def status(state: State) -> shapes.StatusShape:
+    """Whether it works, and whether it may."""
+    return shapes.StatusShape(
+        monitoring=monitoring(state), stopped=state.store.stopped(), hosts=len(state.fleet.hosts())
+    )
+
+
+@router.get("/hosts")
+def hosts(state: State) -> List[shapes.HostShape]:
+    """Every host of the inventory, by name."""
+    shaped = _hosts(state)
+    return List(items=[shaped(host) for host in sorted(state.fleet.hosts(), key=lambda one: one.name)], next=None)
+
+
+@router.get("/hosts/{name}", responses=MISSING)
+def host(name: str, state: State) -> shapes.HostShape:
+    """One host."""
+    return _hosts(state)(_host(state, name))
+
+
+def _hosts(state: ApiState) -> Callable[[Host], shapes.HostShape]:
+    reading = {one.host: one for one in state.reading()}
+    under_way = Counter(one.host for one in state.store.incidents(states=sorted(UNDER_WAY), limit=COUNTED))
+    escalated = Counter(one.host for one in state.store.incidents(states=(IncidentState.ESCALATED,), limit=COUNTED))
+    return lambda one: shapes.host(one, reading.get(one.name), under_way[one.name], escalated[one.name])
+
+
+def _host(state: ApiState, name: str) -> Host:
+    found = next((one for one in state.fleet.hosts() if one.name == name), None)
+    if found is None:
+        raise missing("host", f"{ROOT}/hosts")
+    return found
+
+
+@router.get("/hosts/{name}/policy", responses=MISSING)
+def policy(name: str, state: State) -> shapes.PolicyShape:
+    """What its `healing_*` variables allow there."""
+    return shapes.PolicyShape(host=name, policy=plain(_host(state, name).policy))
+
+
+def _incidents(
+    span: Span,
+    host: HostName = None,
+    states: States = [],  # noqa: B006  # FastAPI copies it
+    level: MinLevel = None,
+    text: Annotated[str | None, Query(max_length=200, description="part of the subject or of the line")] = None,
+    action: Annotated[str | None, Query(max_length=64)] = None,
+    chooser: Annotated[str | None, Query(max_length=64)] = None,
+    injected: bool = True,
+) -> IncidentFilter:
+    return IncidentFilter(
+        since=span.since,
+        until=span.until,
+        host=host,
+        states=states,
+        severity=level,
+        text=text,
+        action=action,
+        chooser=chooser,
+        injected=injected,
+    )
+
+
+Incidents = Annotated[IncidentFilter, Depends(_incidents)]
+
+
+@router.get("/incidents")
+def incidents(request: Request, state: State, page: Paged, wanted: Incidents) -> List[shapes.IncidentShape]:
+    """What is or was sick."""
+    return listed(request, lambda: state.store.page_incidents(wanted, page), shapes.incident)
+
+
+@router.get("/incidents/{incident_id}", responses=MISSING)
+def incident(incident_id: str, state: State) -> shapes.IncidentWhole:
+    """One incident with all that belongs to it."""
+    store = state.store
+    found = store.incident(incident_id)
+    if found is None:
+        raise missing("incident", f"{ROOT}/incidents")
+    asked, decision, verdict = (
+        store.approval(ids.approval_id(IncidentId(incident_id))),
+        store.decision(incident_id),
+        store.verdict(incident_id),
+    )
+    return shapes.IncidentWhole(
+        incident=shapes.incident(found),
+        evidence=[shapes.RecordShape.model_validate(one) for one in store.evidence(incident_id, EVIDENCE)],
+        decision=shapes.DecisionShape.model_validate(decision) if decision else None,
+        verdict=shapes.VerdictShape.model_validate(verdict) if verdict else None,
+        approval=shapes.approval(asked) if asked else None,
+        runs=[shapes.run(one) for one in store.runs(incident_id=incident_id)],
+        links={
+            "host": f"{ROOT}/hosts/{found.host}",
+            "events": f"{ROOT}/audit?incident={incident_id}&sort=oldest",
+            "runs": f"{ROOT}/runs?incident={incident_id}",
+        },
+    )
+
+
+@router.get("/decisions")
+def decisions(request: Request, state: State, page: Paged, wanted: Incidents) -> List[shapes.HealingShape]:
+    """What was chosen for each incident, also where nothing is to be done."""
+    return listed(request, lambda: state.store.page_decisions(wanted, page), _healing)
+
+
+@router.get("/healings")
+def healings(request: Request, state: State, page: Paged, wanted: Incidents) -> List[shapes.HealingShape]:
+    """Incidents that an action was chosen for."""
+    acting = replace(wanted, acts=True)
+    return listed(request, lambda: state.store.page_decisions(acting, page), _healing)
+
+
+def _healing(one: tuple[Incident, Decision, Verdict | None]) -> shapes.HealingShape:
+    found, decision, verdict = one
+    return shapes.HealingShape(
+        incident=shapes.incident(found),
+        decision=shapes.DecisionShape.model_validate(decision),
+        verdict=shapes.VerdictShape.model_validate(verdict) if verdict else None,
+    )
+
+
+def _runs(
+    span: Span,
+    host: HostName = None,
+    incident: Annotated[str | None, Query(max_length=64)] = None,
+    kind: Annotated[list[RunKind], Query()] = [],  # noqa: B006  # FastAPI copies it
+    status: Annotated[list[RunStatus], Query()] = [],  # noqa: B006
+    action: Annotated[str | None, Query(max_length=64)] = None,
+) -> RunFilter:
+    return RunFilter(
+        since=span.since,
+        until=span.until,
+        host=host,
+        incident_id=incident,
+        kinds=kind,
+        statuses=status,
+        action=action,
+    )
+
+
+@router.get("/runs")
+def runs(
+    request: Request, state: State, page: Paged, wanted: Annotated[RunFilter, Depends(_runs)]
+) -> List[shapes.RunShape]:
+    """Executions of playbooks."""
+    return listed(request, lambda: state.store.page_runs(wanted, page), shapes.run)
+
+
+def _run(state: ApiState, run_id: str) -> Run:
+    found = state.store.run(run_id)
+    if found is None:
+        raise missing("run", f"{ROOT}/runs")
+    return found
+
+
+@router.get("/runs/{run_id}", responses=MISSING)
+def run(run_id: str, state: State) -> shapes.RunWhole:
+    """How it ended, task by task, and which files it left."""
+    found = _run(state, run_id)
+    folder = artifacts.folder_of(state.settings.artifacts_dir, found.id)
+    here = f"{ROOT}/runs/{found.id}"
+    return shapes.RunWhole(
+        run=shapes.run(found),
+        tasks=[shapes.TaskShape.model_validate(one) for one in artifacts.tasks(folder)],
+        files=[shapes.FileShape.model_validate(one) for one in artifacts.files(folder)],
+        links={
+            "incident": f"{ROOT}/incidents/{found.incident_id}",
+            "stdout": f"{here}/stdout",
+            "artifacts": f"{here}/artifacts",
+        },
+    )
+
+
+@router.get(
+    "/runs/{run_id}/stdout",
+    response_class=Response,
+    responses={**MISSING, 200: {"content": {"text/plain": {}}, "description": "as it came"}},
+)
+def stdout(run_id: str, state: State) -> PlainTextResponse:
+    """Ansible's own output, as it came: with the colours of a terminal, and whatever a host wrote into it."""
+    return PlainTextResponse(
+        artifacts.stdout(artifacts.folder_of(state.settings.artifacts_dir, _run(state, run_id).id))
+    )
+
+
+@router.get(
+    "/runs/{run_id}/artifacts",
+    response_class=Response,
+    responses={**MISSING, 200: {"content": {"application/gzip": {}}, "description": "a .tar.gz"}},
+)
+def archive(run_id: str, state: State) -> StreamingResponse:
+    """Everything that the run left, as one .tar.gz."""
+    found = _run(state, run_id)
+    folder = artifacts.folder_of(state.settings.artifacts_dir, found.id)
+    if not artifacts.files(folder):
+        raise ApiError(
+            HTTPStatus.NOT_FOUND, "not_found", "The run left nothing, or retention has removed what it left."
+        )
+    headers = {"content-disposition": f'attachment; filename="{found.id}.tar.gz"'}
+    return StreamingResponse(artifacts.archive(folder), media_type="application/gzip", headers=headers)
+
+
+@router.get("/approvals")
+def approvals(
+    request: Request,
+    state: State,
+    page: Paged,
+    span: Span,
+    host: HostName = None,
+    answer: Annotated[list[Answer], Query()] = [],  # noqa: B006
+) -> List[shapes.ApprovalShape]:
+    """Questions to a person."""
+    wanted = ApprovalFilter(since=span.since, until=span.until, host=host, answers=answer)
+    return listed(request, lambda: state.store.page_approvals(wanted, page), shapes.approval)
+
+
+@router.get("/approvals/{approval_id}", responses=MISSING)
+def approval(approval_id: str, state: State) -> shapes.ApprovalShape:
+    """One question."""
+    found = state.store.approval(approval_id)
+    if found is None:
+        raise missing("approval", f"{ROOT}/approvals")
+    return shapes.approval(found)
+
+
+@router.get("/actions")
+def actions(state: State) -> List[shapes.ActionShape]:
+    """The whitelist: everything that can ever be done to a host."""
+    return List(items=[shapes.action(one) for one in state.actions], next=None)
+
+
+@router.get("/actions/{action_id}", responses=MISSING)
+def action(action_id: str, state: State) -> shapes.ActionShape:
+    """One row of the whitelist."""
+    found = next((one for one in state.actions if one.id == action_id), None)
+    if found is None:
+        raise missing("action", f"{ROOT}/actions")
+    return shapes.action(found)
+
+
+@router.get("/statistics")
+def statistics(state: State, injected: bool = False) -> shapes.StatisticsShape:
+    """Attempts and their ends."""
+    counted = state.store.statistics(injected=injected)
+    return shapes.StatisticsShape(
+        total_attempts=counted.total_attempts,
+        successful=counted.successful,
+        failed=counted.failed,
+        pending=counted.pending,
+        success_rate=counted.success_rate,
+    )
+
+
+@router.get("/audit")
+def audit(
+    request: Request,
+    state: State,
+    page: Paged,
+    span: Span,
+    host: HostName = None,
+    incident: Annotated[str | None, Query(max_length=64)] = None,
+    kind: Annotated[str | None, Query(max_length=64, description="such as run.started, or run for all of them")] = None,
+    actor: Annotated[str | None, Query(max_length=255)] = None,
+) -> List[shapes.EventShape]:
+    """Lines of the ledger: who did what and when."""
+    wanted = EventFilter(since=span.since, until=span.until, host=host, incident_id=incident, kind=kind, actor=actor)
+    return listed(request, lambda: state.store.page_events(wanted, page), shapes.event)
+
+
+@router.get("/looks/{seq}", responses=MISSING)
+def look(seq: Annotated[int, Path(ge=1, le=2**53)], state: State) -> shapes.LookShape:
+    """One pass over a host that was asked for with POST heal."""
+    asked = next(iter(state.store.events(after=seq - 1, limit=1)), None)
+    if asked is None or asked.seq != seq or asked.kind != "look.asked":
+        raise ApiError(HTTPStatus.NOT_FOUND, "not_found", "No pass over a host was asked for under this number.")
+    ended = state.store.page_events(
+        EventFilter(kind="look.ended", host=asked.host), Page(after=str(seq), oldest_first=True, limit=500)
+    )
+    end = next((one for one in ended.items if one.data.get("asked") == seq), None)
+    return shapes.LookShape(
+        host=asked.host,
+        ended=end is not None,
+        text=end.text if end else "it is still being looked at",
+        incidents=list(end.data.get("incidents", ())) if end else [],
+    )
+
+
+@router.get("/openapi.json", include_in_schema=False)
+def openapi(request: Request) -> dict[str, Any]:
+    """This description."""
+    described: dict[str, Any] = request.app.openapi()
+    return described

@@ -1,0 +1,118 @@
+"""GET /api/v1/stream: the ledger as it is written, as server-sent events that go on where they broke off."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import AsyncIterator
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Query, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from api.errors import ApiError
+from api.roles import needs
+from api.state import ApiState, State
+from api.v1 import shapes
+from api.v1.shapes import ROOT
+from orchestrator.domain.access import Role
+from orchestrator.errors import HealingError
+
+router = APIRouter(prefix=ROOT, dependencies=[needs(Role.VIEWER)], tags=["read"])
+
+#: Streams at a time; each asks the store twice a second.
+STREAMS_MAX = 50
+#: Seconds between two looks, between two signs of life, and for a client to take what it is sent.
+LOOK, SIGN, PATIENCE = 0.5, 15.0, 30.0
+#: Lines of one look.
+LINES = 200
+
+_open = threading.BoundedSemaphore(STREAMS_MAX)
+
+
+@router.get(
+    "/stream",
+    response_class=Response,
+    responses={200: {"content": {"text/event-stream": {}}, "description": "`id` is the line's number in the ledger"}},
+)
+async def stream(
+    request: Request,
+    state: State,
+    after: Annotated[
+        int | None, Query(ge=0, le=2**53, description="from the line after this; else from now on")
+    ] = None,
+    last: Annotated[str | None, Header(alias="Last-Event-ID", pattern=r"^[0-9]{1,15}$")] = None,
+) -> Response:
+    """What a client that reconnects sends as Last-Event-ID counts before `after`."""
+    begin = int(last) if last is not None else after
+    if begin is None:
+        begin = await run_in_threadpool(state.store.newest)
+    if not _open.acquire(blocking=False):
+        raise ApiError(
+            HTTPStatus.TOO_MANY_REQUESTS, "streams", f"{STREAMS_MAX} streams are open. Close one, or ask GET audit."
+        )
+    return EventStream(state, begin)
+
+
+class EventStream(Response):
+    """Holds a thread for no client; one that takes nothing for PATIENCE seconds is let go."""
+
+    media_type = "text/event-stream"
+
+    def __init__(self, state: ApiState, after: int) -> None:
+        super().__init__()
+        self._state, self._after = state, after
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"x-accel-buffering", b"no")]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            gone = asyncio.ensure_future(_gone(receive))
+            try:
+                async for piece in self._pieces(gone):
+                    async with asyncio.timeout(PATIENCE):
+                        await send({"type": "http.response.body", "body": piece, "more_body": True})
+                if not gone.done():
+                    await send({"type": "http.response.body", "body": b"", "more_body": False})
+            except TimeoutError:
+                return
+            finally:
+                gone.cancel()
+        finally:
+            _open.release()
+
+    async def _pieces(self, gone: asyncio.Future[None]) -> AsyncIterator[bytes]:
+        yield b": the ledger, line by line\n\n"
+        quiet = 0.0
+        while not gone.done():
+            try:
+                events = await run_in_threadpool(self._state.store.events, after=self._after, limit=LINES)
+            except HealingError:
+                # It reconnects, and goes on after the last line that it has.
+                return
+            for event in events:
+                self._after = event.seq
+            if events:
+                quiet = 0.0
+                yield b"".join(map(_piece, map(shapes.event, events)))
+                continue
+            quiet += LOOK
+            if quiet >= SIGN:
+                quiet = 0.0
+                yield b": still here\n\n"
+            await asyncio.wait({gone}, timeout=LOOK)
+
+
+def _piece(event: shapes.EventShape) -> bytes:
+    # JSON on one line: nothing in it can end the event or begin another field.
+    data = json.dumps(event.model_dump(mode="json"), ensure_ascii=True)
+    return f"id: {event.seq}\nevent: {event.kind}\ndata: {data}\n\n".encode()
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,174 @@
+"""Lists for people: by page, filtered, each by an index, whatever the store holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+
+from orchestrator.domain.actions import ESCALATE, NONE, Decision
+from orchestrator.domain.incidents import Incident, Origin
+from orchestrator.domain.pages import (
+    ApprovalFilter,
+    Between,
+    EventFilter,
+    IncidentFilter,
+    Page,
+    RunFilter,
+    Slice,
+)
+from orchestrator.domain.runs import Run
+from orchestrator.domain.verdicts import Approval, Verdict
+from orchestrator.ports import BadCursor, Event
+from orchestrator.record import rows, schema
+from orchestrator.record.database import Records
+from orchestrator.record.schema import APPROVAL, DECISION, EVENT, INCIDENT, RUN, RUN_HOST, VERDICT
+
+T = TypeVar("T")
+#: Between a moment and an id in a cursor; in neither of them.
+_BAR = "|"
+_NOTHING = (ESCALATE, NONE)
+
+
+class ReadingRecords(Records):
+    """Implements ports.Reader."""
+
+    def page_incidents(self, wanted: IncidentFilter, page: Page) -> Slice[Incident]:
+        """In the order in which they were opened."""
+        return self._numbered(_incidents(sa.select(INCIDENT), wanted), INCIDENT.c.seq, page, rows.incident)
+
+    def page_decisions(self, wanted: IncidentFilter, page: Page) -> Slice[tuple[Incident, Decision, Verdict | None]]:
+        """Incidents that were decided, each with its decision and the verdict that stands."""
+        joined = INCIDENT.join(DECISION).join(VERDICT, VERDICT.c.incident_id == INCIDENT.c.id, isouter=True)
+        query = sa.select(
+            *INCIDENT.c,
+            *(column.label(f"decision_{column.name}") for column in DECISION.c),
+            *(column.label(f"verdict_{column.name}") for column in VERDICT.c),
+        ).select_from(joined)
+        return self._numbered(_incidents(query, wanted), INCIDENT.c.seq, page, _decided)
+
+    def page_runs(self, wanted: RunFilter, page: Page) -> Slice[Run]:
+        """In the order in which they were started."""
+        query = _between(sa.select(RUN, schema.database_now().label("database_now")), RUN.c.started, wanted)
+        if wanted.host is not None:
+            query = query.where(RUN.c.id.in_(sa.select(RUN_HOST.c.run_id).where(RUN_HOST.c.host == wanted.host)))
+        if wanted.incident_id is not None:
+            query = query.where(RUN.c.incident_id == wanted.incident_id)
+        if wanted.action is not None:
+            query = query.where(RUN.c.action == wanted.action)
+        query = _among(_among(query, RUN.c.kind, wanted.kinds), RUN.c.status, wanted.statuses)
+        return self._dated(query, RUN.c.started, RUN.c.id, page, rows.run)
+
+    def page_approvals(self, wanted: ApprovalFilter, page: Page) -> Slice[Approval]:
+        """In the order in which they were asked."""
+        query = _between(sa.select(APPROVAL), APPROVAL.c.asked_at, wanted)
+        if wanted.host is not None:
+            query = query.where(APPROVAL.c.host == wanted.host)
+        return self._dated(
+            _among(query, APPROVAL.c.answer, wanted.answers), APPROVAL.c.asked_at, APPROVAL.c.id, page, rows.approval
+        )
+
+    def page_events(self, wanted: EventFilter, page: Page) -> Slice[Event]:
+        """In the order in which they were written."""
+        query = _between(sa.select(EVENT), EVENT.c.at, wanted)
+        for column, value in (
+            (EVENT.c.host, wanted.host),
+            (EVENT.c.incident_id, wanted.incident_id),
+            (EVENT.c.actor, wanted.actor),
+        ):
+            if value is not None:
+                query = query.where(column == value)
+        if wanted.kind is not None:
+            first = EVENT.c.kind.startswith(f"{wanted.kind}.", autoescape=True)
+            query = query.where(sa.or_(EVENT.c.kind == wanted.kind, first))
+        return self._numbered(query, EVENT.c.seq, page, rows.event)
+
+    def _numbered(
+        self, query: sa.Select[Any], seq: sa.Column[int], page: Page, made: Callable[[rows.Row], T]
+    ) -> Slice[T]:
+        if page.after:
+            if not (page.after.isascii() and page.after.isdigit() and len(page.after) < 19):
+                raise BadCursor(page.after)
+            place = int(page.after)
+            query = query.where(seq > place if page.oldest_first else seq < place)
+        query = query.order_by(seq.asc() if page.oldest_first else seq.desc())
+        return self._sliced(query, page, made, lambda row: str(row["seq"]))
+
+    def _dated(
+        self, query: sa.Select[Any], at: sa.Column[datetime], row_id: sa.Column[str], page: Page,
+        made: Callable[[rows.Row], T],
+    ) -> Slice[T]:  # fmt: skip
+        if page.after:
+            moment, bar, name = page.after.partition(_BAR)
+            try:
+                place = (datetime.fromisoformat(moment), name)
+            except ValueError as error:
+                raise BadCursor(page.after) from error
+            if not bar or place[0].tzinfo is None:
+                raise BadCursor(page.after)
+            later, same = (at > place[0], row_id > name) if page.oldest_first else (at < place[0], row_id < name)
+            query = query.where(sa.or_(later, sa.and_(at == place[0], same)))
+        order = (at.asc(), row_id.asc()) if page.oldest_first else (at.desc(), row_id.desc())
+        return self._sliced(
+            query.order_by(*order), page, made, lambda row: f"{row[at.name].isoformat()}{_BAR}{row['id']}"
+        )
+
+    def _sliced(
+        self, query: sa.Select[Any], page: Page, made: Callable[[rows.Row], T], place: Callable[[rows.Row], str]
+    ) -> Slice[T]:
+        with self._database.read() as connection:
+            found = list(connection.execute(query.limit(page.limit + 1)).mappings())
+        shown = found[: page.limit]
+        more = len(found) > page.limit
+        return Slice(items=tuple(made(row) for row in shown), next=place(shown[-1]) if more else None)
+
+
+def _incidents(query: sa.Select[Any], wanted: IncidentFilter) -> sa.Select[Any]:
+    query = _among(_between(query, INCIDENT.c.first_seen, wanted), INCIDENT.c.state, wanted.states)
+    if wanted.host is not None:
+        query = query.where(INCIDENT.c.host == wanted.host)
+    if wanted.severity is not None:
+        query = query.where(INCIDENT.c.severity >= int(wanted.severity))
+    if not wanted.injected:
+        query = query.where(INCIDENT.c.origin != Origin.INJECTED.value)
+    if wanted.text:
+        names = (INCIDENT.c.subject_name, INCIDENT.c.template)
+        query = query.where(sa.or_(*(name.icontains(wanted.text, autoescape=True) for name in names)))
+    of_decision = [
+        condition
+        for value, condition in (
+            (wanted.action, DECISION.c.action == wanted.action),
+            (wanted.chooser, DECISION.c.chooser == wanted.chooser),
+            (wanted.acts, DECISION.c.action.not_in(_NOTHING) if wanted.acts else DECISION.c.action.in_(_NOTHING)),
+        )
+        if value is not None
+    ]
+    if of_decision:
+        query = query.where(INCIDENT.c.id.in_(sa.select(DECISION.c.incident_id).where(*of_decision)))
+    return query
+
+
+def _between(query: sa.Select[Any], at: sa.Column[datetime], wanted: Between) -> sa.Select[Any]:
+    if wanted.since is not None:
+        query = query.where(at >= wanted.since)
+    if wanted.until is not None:
+        query = query.where(at < wanted.until)
+    return query
+
+
+def _among(query: sa.Select[Any], column: sa.Column[str], values: Sequence[str]) -> sa.Select[Any]:
+    return query.where(column.in_([str(value) for value in values])) if values else query
+
+
+def _decided(row: rows.Row) -> tuple[Incident, Decision, Verdict | None]:
+    def part(prefix: str) -> dict[str, Any]:
+        return {name.removeprefix(prefix): value for name, value in row.items() if name.startswith(prefix)}
+
+    verdict = part("verdict_")
+    return (
+        rows.incident(row),
+        rows.decision(part("decision_")),
+        rows.verdict(verdict) if verdict["outcome"] is not None else None,
+    )
