@@ -10,6 +10,7 @@ import json
 import os
 import pwd
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -19,6 +20,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from orchestrator import locks
 from orchestrator import settings as settings_module
+from orchestrator.domain.exchanges import Exchange
 from orchestrator.domain.hosts import Host
 from orchestrator.domain.ids import Signature
 from orchestrator.domain.precedents import Precedents
@@ -85,20 +87,35 @@ def fleet(loaded: Settings) -> InventoryFleet:
     return InventoryFleet(loaded.inventory, loaded.fleet_environment)
 
 
-def chooser(loaded: Settings) -> Chooser:
-    """Gemini where a key is set, else the embedded chooser."""
-    if loaded.gemini_api_key is not None:
-        from orchestrator.decide.gemini import GeminiChooser  # the client alone costs 60 MB and a second
+def chooser(loaded: Settings, record: Callable[[str, Exchange], None] | None = None) -> Chooser:
+    """Gemini where a key is set, with the embedded chooser for when it is away; else the embedded chooser alone.
 
-        return GeminiChooser(
-            api_key=loaded.gemini_api_key,
-            model=loaded.gemini_model,
-            timeout_seconds=loaded.gemini_timeout_seconds,
-            base_url=loaded.gemini_base_url,
-        )
+    `record` keeps what the model was asked and answered; None: nothing is kept.
+    """
     from orchestrator.decide.embedded import EmbeddedChooser
 
-    return EmbeddedChooser()
+    embedded = EmbeddedChooser()
+    if loaded.gemini_api_key is None:
+        return embedded
+    from orchestrator.decide.breaker import Breaker
+    from orchestrator.decide.fallback import FallbackChooser
+    from orchestrator.decide.gemini import GeminiChooser, GeminiOptions
+
+    options = GeminiOptions(
+        api_key=loaded.gemini_api_key,
+        model=loaded.gemini_model,
+        timeout_seconds=loaded.gemini_timeout_seconds,
+        base_url=loaded.gemini_base_url,
+        temperature=loaded.gemini_temperature,
+        tokens_max=loaded.gemini_max_tokens,
+        hide_addresses=loaded.gemini_hide_addresses,
+        price_in=loaded.gemini_price_in,
+        price_out=loaded.gemini_price_out,
+    )
+    breaker = Breaker(
+        failures=loaded.gemini_breaker_failures, seconds=loaded.gemini_breaker_seconds, clock=time.monotonic
+    )
+    return FallbackChooser(GeminiChooser(options, record=record), embedded, breaker)
 
 
 def explainer(loaded: Settings) -> Callable[[Iterable[str], datetime], Iterator[dict[str, Any]]]:
@@ -116,10 +133,14 @@ def explainer(loaded: Settings) -> Callable[[Iterable[str], datetime], Iterator[
     return answer
 
 
-def _remembering(loaded: Settings, past: Callable[[Signature], Precedents]) -> Chooser:
+def _remembering(
+    loaded: Settings,
+    past: Callable[[Signature], Precedents],
+    record: Callable[[str, Exchange], None] | None = None,
+) -> Chooser:
     from orchestrator.decide.memory import MemoryChooser
 
-    return MemoryChooser(chooser(loaded), past, healed_times=loaded.memory_healed_times)
+    return MemoryChooser(chooser(loaded, record), past, healed_times=loaded.memory_healed_times)
 
 
 def _past(loaded: Settings) -> Callable[[Signature], Precedents]:
@@ -213,7 +234,7 @@ def _worker(loaded: Settings, lock: IO[bytes]) -> Worker:
         fleet=hosts,
         catalog=actions,
         detector=Detector(tuple(actions.actions.values())),
-        chooser=_remembering(loaded, store.precedents),
+        chooser=_remembering(loaded, store.precedents, store.record_exchange),
         probe=probe,
         executor=executor,
         notifier=notifier,
@@ -424,7 +445,7 @@ def examine(loaded: Settings) -> Iterator[Check]:
     yield Check(
         name="chooser",
         ok=True,
-        text=f"gemini ({loaded.gemini_model})" if loaded.gemini_api_key else "embedded (no GEMINI_API_KEY set)",
+        text=_chooser(loaded),
         fix="",
     )
     known = fleet(loaded)
@@ -438,6 +459,23 @@ def examine(loaded: Settings) -> Iterator[Check]:
             yield from examine(connections, host)
     finally:
         connections.close()
+
+
+def _chooser(loaded: Settings) -> str:
+    """Who decides, and what the model was asked lately, where there is one."""
+    if loaded.gemini_api_key is None:
+        return "embedded (no GEMINI_API_KEY set)"
+    try:
+        usage = open_record(loaded).model_usage(datetime.now(UTC) - timedelta(days=1))
+    except HealingError:
+        # The store has a line of its own, which says what is wrong with it.
+        return f"gemini ({loaded.gemini_model})"
+    failed = f" ({usage.failed} failed)" if usage.failed else ""
+    cost = f", cost {usage.cost:.4f}" if loaded.gemini_price_in or loaded.gemini_price_out else ""
+    return (
+        f"gemini ({loaded.gemini_model}); in 24 hours {counted(usage.calls, 'request')}{failed}, "
+        f"{usage.tokens_in:,} tokens in and {usage.tokens_out:,} out{cost}"
+    )
 
 
 def counted(number: int, noun: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from orchestrator.domain.access import Token
 from orchestrator.domain.actions import Action, Candidate, Decision
+from orchestrator.domain.exchanges import Exchange, Usage
 from orchestrator.domain.hosts import Host
 from orchestrator.domain.ids import Cursor, IncidentId, RunId, Signature
 from orchestrator.domain.incidents import Incident, IncidentState, Origin, Signal
@@ -330,6 +331,14 @@ class Store(Protocol):
     def withdraw_word(self, signature: Signature, *, actor: str, reason: str) -> Word | None:
         """The word that stood; None: there was none, and nothing is written."""
         ...
+
+    # exchanges with models -----------------------------------------------------------------------
+    def record_exchange(self, incident_id: str, exchange: Exchange) -> None: ...
+    def exchanges(self, incident_id: str) -> tuple[Exchange, ...]:
+        """Oldest first. Raises RecordError where a text is not the one that was recorded."""
+        ...
+
+    def model_usage(self, since: datetime) -> Usage: ...
 
     # runs ---------------------------------------------------------------------------------------
     def claim(self, job: PlaybookJob, *, signatures: frozenset[Signature]) -> RunStatus | None:

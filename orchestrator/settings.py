@@ -7,6 +7,7 @@ variables.
 
 from __future__ import annotations
 
+import math
 import os
 import tomllib
 from collections.abc import Mapping
@@ -49,6 +50,9 @@ class Setting:
     name: str
     default: Any
     help: str
+    #: The least and the most that a number may be; None: anything above 0, and no limit.
+    least: float | None = None
+    most: float | None = None
 
 
 SETTINGS: tuple[Setting, ...] = (
@@ -159,6 +163,48 @@ SETTINGS: tuple[Setting, ...] = (
         default="",
         help="Other endpoint of the same wire format; empty: the client's own.",
     ),
+    Setting(
+        name="gemini_temperature",
+        default=0.0,
+        help="How freely the model chooses: from 0, the likeliest answer always, to 1.",
+        least=0,
+        most=1,
+    ),
+    Setting(
+        name="gemini_max_tokens",
+        default=32_000,
+        help="Limit for one question, schema included, counted on the safe side; the least relevant actions and the "
+        "oldest lines go first.",
+        least=4000,
+        most=1_000_000,
+    ),
+    Setting(
+        name="gemini_hide_addresses",
+        default=False,
+        help="Replace private addresses by stand-ins before anything is sent to the model.",
+    ),
+    Setting(
+        name="gemini_breaker_failures",
+        default=3,
+        help="Failures of the model in a row after which the embedded chooser decides.",
+    ),
+    Setting(
+        name="gemini_breaker_seconds",
+        default=300.0,
+        help="How long the embedded chooser then decides before the model is asked once more.",
+    ),
+    Setting(
+        name="gemini_price_in",
+        default=0.0,
+        help="Price of a million tokens that are sent, in any currency; 0: no cost is recorded.",
+        least=0,
+    ),
+    Setting(
+        name="gemini_price_out",
+        default=0.0,
+        help="Price of a million tokens that are answered, in the same currency.",
+        least=0,
+    ),
     Setting(name="api_host", default="127.0.0.1", help="Address that `healer serve` listens on."),
     Setting(name="api_port", default=8420, help="Port that `healer serve` listens on."),
     Setting(
@@ -219,6 +265,13 @@ class Settings:
     gemini_model: str
     gemini_timeout_seconds: float
     gemini_base_url: str
+    gemini_temperature: float = 0.0
+    gemini_max_tokens: int = 32_000
+    gemini_hide_addresses: bool = False
+    gemini_breaker_failures: int = 3
+    gemini_breaker_seconds: float = 300.0
+    gemini_price_in: float = 0.0
+    gemini_price_out: float = 0.0
     api_host: str
     api_port: int
     api_url: str = ""
@@ -347,9 +400,20 @@ def _value(row: Setting, given: Mapping[str, Any], base: Path, path: Path | None
         value = float(value)
     if type(value) is not kind:
         raise ConfigError(f"{path}: {row.name} takes {_ACCEPTED[kind]}, got {value!r}.")
-    if kind in (int, float) and value <= 0:
-        raise ConfigError(f"{path}: {row.name} takes a number above 0, got {value!r}.")
+    if kind in (int, float) and not _in_range(row, value):
+        raise ConfigError(f"{path}: {row.name} takes a number {_range(row)}, got {value!r}.")
     return value
+
+
+def _in_range(row: Setting, value: float) -> bool:
+    if not math.isfinite(value):
+        return False
+    return (value > 0 if row.least is None else value >= row.least) and (row.most is None or value <= row.most)
+
+
+def _range(row: Setting) -> str:
+    least = "above 0" if row.least is None else f"of at least {row.least:,}"
+    return least if row.most is None else f"{least} and at most {row.most:,}"
 
 
 _ACCEPTED = {str: "a string", int: "a whole number", float: "a number", bool: "true or false"}

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import fields
 from typing import Annotated
 
 import typer
 
 from orchestrator import app as wiring
 from orchestrator.cli import lookup, output
+from orchestrator.domain.exchanges import Exchange
 from orchestrator.domain.incidents import SETTLED, Incident, IncidentState, Origin, SubjectKind
 from orchestrator.errors import ConfigError
 
@@ -59,13 +62,14 @@ def show(context: typer.Context, incident_id: str, as_json: output.Json = False)
     incident_id = incident.id
     evidence, decision = store.evidence(incident_id), store.decision(incident_id)
     verdict, runs = store.verdict(incident_id), store.runs(incident_id=incident_id)
-    events = store.events(incident_id=incident_id)
+    events, exchanges = store.events(incident_id=incident_id), store.exchanges(incident_id)
     if as_json:
         return output.print_json(
             {
                 "incident": incident,
                 "evidence": evidence,
                 "decision": decision,
+                "exchanges": [_figures(exchange) for exchange in exchanges],
                 "verdict": verdict,
                 "runs": runs,
                 "events": events,
@@ -82,6 +86,8 @@ def show(context: typer.Context, incident_id: str, as_json: output.Json = False)
     output.say(f"  signature {incident.signature}")
     for record in evidence[-10:]:
         output.say(f"  log  {output.when(record.time)} {record.unit or '-'}: {output.text(record.message, 200)}")
+    for exchange in exchanges:
+        output.say(f"  asked {_summary(exchange)}; `healer incidents exchange {incident_id}` shows it whole")
     if decision:
         chosen = f"{decision.action} {output.parameters(decision.parameters)}".strip()
         output.say(f"  decision by {decision.chooser}: {chosen}; {decision.reason}")
@@ -91,6 +97,44 @@ def show(context: typer.Context, incident_id: str, as_json: output.Json = False)
         output.say(f"  run {run.id}: {run.status} {run.reason}".rstrip())
     for event in events:
         output.say(f"  {output.when(event.at)} {event.kind} ({event.actor}): {event.text}")
+
+
+@app.command()
+def exchange(context: typer.Context, incident_id: str, as_json: output.Json = False) -> None:
+    """What a model was shown for an incident and what it answered, whole, each request in order."""
+    store = wiring.open_record(wiring.settings(context.obj))
+    incident = lookup.incident(store, incident_id)
+    found = store.exchanges(incident.id)
+    if as_json:
+        texts = ({"shown": json.loads(one.shown), "reply": one.reply} for one in found)
+        return output.print_json([_figures(one) | text for one, text in zip(found, texts, strict=True)])
+    if not found:
+        output.say(f"No model was asked about {incident.id}.")
+    for one in found:
+        shown = json.loads(one.shown)
+        output.say(f"{output.when(one.at)} {_summary(one)}")
+        output.say(f"  prompt version {one.prompt_version}; shown {one.shown_digest}; reply {one.reply_digest or '-'}")
+        for title, text in (("system", shown["system"]), ("question", shown["text"])):
+            output.say(f"\n--- {title} ---\n{text}")
+        output.say(f"\n--- schema ---\n{json.dumps(shown['schema'], indent=2)}")
+        output.say(f"\n--- reply ---\n{one.reply or '(none came)'}\n")
+
+
+def _figures(exchange: Exchange) -> dict[str, object]:
+    """An exchange without its texts, which are long."""
+    figures = {field.name: getattr(exchange, field.name) for field in fields(exchange)}
+    digests = {"shown_digest": exchange.shown_digest, "reply_digest": exchange.reply_digest}
+    return {name: value for name, value in figures.items() if name not in ("shown", "reply")} | digests
+
+
+def _summary(exchange: Exchange) -> str:
+    counted = (("in", exchange.tokens_in), ("out", exchange.tokens_out))
+    tokens = ", ".join(f"{number} tokens {way}" for way, number in counted if number is not None)
+    cost = "" if exchange.cost is None else f", cost {exchange.cost:.6f}"
+    return (
+        f"{exchange.model}: {exchange.error or 'answered'} after {exchange.seconds:.1f} s"
+        f"{f', {tokens}' if tokens else ''}{cost}"
+    )
 
 
 @app.command()

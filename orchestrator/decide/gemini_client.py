@@ -6,6 +6,7 @@ Importing this costs about a second and 60 MB, so orchestrator/decide/gemini.py 
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -16,6 +17,7 @@ import httpx2
 from google import genai
 from google.genai import errors, types
 
+from orchestrator.decide.answer import Answer
 from orchestrator.decide.prompt import Shown
 from orchestrator.decide.redact import redact
 from orchestrator.domain.hosts import Secret
@@ -34,6 +36,8 @@ _BASE_URL = "https://generativelanguage.googleapis.com/"
 _API_VERSION = "v1beta"
 #: The service refuses a deadline below this ("Minimum allowed deadline is 10s"); ours is kept on this side.
 _SERVER_DEADLINE_MIN = 10
+#: More than any question or answer has; a count beyond it is made up.
+_COUNT_MAX = 10**9
 #: Worth another try, within the time that is left.
 _PASSING = frozenset({408, 429, 500, 502, 503, 504})
 #: What the client raises on an answer that is no answer of the API: it reads the body without checking it.
@@ -50,7 +54,9 @@ class GeminiClient:
             raise ModelUnavailable("The Gemini API key holds characters that no key has. Check the API key.")
         # An own HTTP client: no redirects (they would carry key and logs to another host), bounded answers,
         # and errors of one known library whatever the environment asks google.genai to use.
-        self._http = httpx2.Client(follow_redirects=False, event_hooks={"response": [_bound]})
+        self._http = httpx2.Client(follow_redirects=False, event_hooks={"response": [self._bound]})
+        #: The body that the request of this thread got, for the record.
+        self._heard = threading.local()
         self._client = genai.Client(
             api_key=self._key,
             vertexai=False,
@@ -63,32 +69,42 @@ class GeminiClient:
         """Drop connections."""
         self._http.close()
 
-    def ask(self, shown: Shown, *, model: str, seconds: float) -> str:
-        """The text that the model answered, not yet checked.
+    def ask(self, shown: Shown, *, model: str, temperature: float, seconds: float) -> Answer:
+        """What the model answered, not yet checked, or the error in its place: ModelBusy where another try may help.
 
-        `seconds` bounds connect and each read; the caller bounds the whole. Raises ModelBusy where another try
-        may help, ModelTimeout, ModelUnavailable, BadReply. Causes are cut off (`from None`): they carry the
-        request, and with it the key.
+        `seconds` bounds connect and each read; the caller bounds the whole. Errors have no cause: that would carry
+        the request, and with it the key.
         """
+        self._heard.body = bytearray()
+        text = ""
+        counts: tuple[int | None, int | None] = (None, None)
+        error: ModelUnavailable | ModelTimeout | BadReply | None = None
         try:
             response = self._client.models.generate_content(
-                model=model, contents=shown.text, config=_config(shown, model, seconds)
+                model=model, contents=shown.text, config=_config(shown, model, temperature, seconds)
             )
-            return _text(response)
-        except errors.APIError as error:
-            raise self._refusal(error, model) from None
-        except httpx2.TimeoutException:
-            raise ModelTimeout(f"Gemini did not answer within {seconds:.0f} s. Nothing was done.") from None
-        except httpx2.TransportError as error:
+            counts = _counts(response)
+            text = _text(response)
+        except BadReply as bad:
+            error = bad
+        except (errors.APIError, httpx2.HTTPError, httpx2.InvalidURL, *_UNREADABLE) as foreign:
+            error = self._translated(foreign, model, seconds)
+        raw = self._heard.body.decode("utf-8", "replace").replace(self._key, "[key]")
+        return Answer(raw=raw, text=text, tokens_in=counts[0], tokens_out=counts[1], error=error)
+
+    def _translated(self, error: Exception, model: str, seconds: float) -> ModelUnavailable | ModelTimeout | BadReply:
+        if isinstance(error, errors.APIError):
+            return self._refusal(error, model)
+        if isinstance(error, httpx2.TimeoutException):
+            return ModelTimeout(f"Gemini did not answer within {seconds:.0f} s. Nothing was done.")
+        if isinstance(error, httpx2.TransportError):
             # Refused, no route, no name, cut off: another try may find it back.
-            raise ModelBusy(f"Gemini could not be reached: {self._clean(str(error))}. Nothing was done.") from None
-        except httpx2.InvalidURL:
-            raise ModelUnavailable("gemini_base_url is no address that can be asked. Correct it.") from None
-        except httpx2.HTTPError as error:
-            said = self._clean(str(error))
-            raise BadReply(f"Gemini's answer can't be read: {said}. A person must look.") from None
-        except _UNREADABLE as error:
-            raise BadReply(f"Gemini's answer can't be read ({type(error).__name__}). A person must look.") from None
+            return ModelBusy(f"Gemini could not be reached: {self._clean(str(error))}. Nothing was done.")
+        if isinstance(error, httpx2.InvalidURL):
+            return ModelUnavailable("gemini_base_url is no address that can be asked. Correct it.")
+        if isinstance(error, httpx2.HTTPError):
+            return BadReply(f"Gemini's answer can't be read: {self._clean(str(error))}. A person must look.")
+        return BadReply(f"Gemini's answer can't be read ({type(error).__name__}). A person must look.")
 
     def _refusal(self, error: errors.APIError, model: str) -> ModelUnavailable:
         status = f"{error.code}: {self._clean(error.message if isinstance(error.message, str) else '')}"
@@ -106,12 +122,19 @@ class GeminiClient:
         """A foreign text for a person. A hostile or clumsy endpoint may send back what it was sent."""
         return _said(redact(foreign.replace(self._key, "[key]")).rstrip("."))
 
+    def _bound(self, response: httpx2.Response) -> None:
+        # Packed bodies are refused: a small one unpacks to any size, after the count. We did not ask for one.
+        packed = response.headers.get("Content-Encoding", "identity")
+        if packed != "identity":
+            raise BadReply(f"Gemini's answer came packed ({_said(packed)[:40]}), unasked. A person must look.")
+        response.stream = _BoundedStream(response.stream, self._heard.body)
 
-def _config(shown: Shown, model: str, seconds: float) -> types.GenerateContentConfig:
+
+def _config(shown: Shown, model: str, temperature: float, seconds: float) -> types.GenerateContentConfig:
     thinking, tokens = _thinking(model)
     return types.GenerateContentConfig(
         system_instruction=shown.system,
-        temperature=0,
+        temperature=temperature,
         candidate_count=1,
         max_output_tokens=tokens,
         response_mime_type="application/json",
@@ -137,6 +160,20 @@ def _thinking(model: str) -> tuple[types.ThinkingConfig | None, int]:
     if name.startswith("gemini-3"):
         return types.ThinkingConfig(thinking_level=types.ThinkingLevel.LOW), _TOKENS_WITH_THOUGHTS
     return None, _TOKENS_WITH_THOUGHTS
+
+
+def _counts(response: types.GenerateContentResponse) -> tuple[int | None, int | None]:
+    """Tokens in and out, thoughts included, as the service says; None where it says nothing that can be true."""
+    usage = response.usage_metadata
+    if usage is None:
+        return None, None
+    answered = usage.candidates_token_count
+    out = None if answered is None else answered + (usage.thoughts_token_count or 0)
+    return _count(usage.prompt_token_count), _count(out)
+
+
+def _count(number: int | None) -> int | None:
+    return number if number is not None and 0 <= number <= _COUNT_MAX else None
 
 
 def _text(response: types.GenerateContentResponse) -> str:
@@ -193,26 +230,20 @@ def _seconds(text: str) -> float | None:
 
 
 class _BoundedStream(httpx2.SyncByteStream):
-    """An answer's body that ends in BadReply instead of in all of our memory."""
+    """An answer's body that ends in BadReply instead of in all of our memory; what was read of it is kept."""
 
-    def __init__(self, stream: Any) -> None:
+    def __init__(self, stream: Any, kept: bytearray) -> None:
         self._stream = stream
+        self._kept = kept
 
     def __iter__(self) -> Iterator[bytes]:
         size = 0
         for chunk in self._stream:
             size += len(chunk)
+            self._kept += chunk[: BODY_MAX - len(self._kept)]
             if size > BODY_MAX:
                 raise BadReply(f"Gemini's answer is larger than {BODY_MAX} bytes. A person must look.")
             yield chunk
 
     def close(self) -> None:
         self._stream.close()
-
-
-def _bound(response: httpx2.Response) -> None:
-    # Packed bodies are refused: a small one unpacks to any size, after the count. We did not ask for one.
-    packed = response.headers.get("Content-Encoding", "identity")
-    if packed != "identity":
-        raise BadReply(f"Gemini's answer came packed ({_said(packed)[:40]}), unasked. A person must look.")
-    response.stream = _BoundedStream(response.stream)

@@ -9,6 +9,7 @@ from pathlib import Path
 from orchestrator.record.access import AccessRecords
 from orchestrator.record.database import connect, path_of, utc_now
 from orchestrator.record.decisions import DecisionRecords
+from orchestrator.record.exchanges import ExchangeRecords
 from orchestrator.record.incidents import IncidentRecords
 from orchestrator.record.ledger import LedgerRecords
 from orchestrator.record.memory import MemoryRecords
@@ -23,6 +24,7 @@ class SqlStore(
     IncidentRecords,
     DecisionRecords,
     MemoryRecords,
+    ExchangeRecords,
     RunRecords,
     LedgerRecords,
     CountRecords,

@@ -11,10 +11,11 @@ from orchestrator.domain.incidents import Incident
 from orchestrator.domain.verdicts import Answer, Approval, Facts, Verdict
 from orchestrator.errors import RecordError
 from orchestrator.testing.access import MemoryAccess
+from orchestrator.testing.exchanges import MemoryExchanges
 from orchestrator.testing.steps import MemorySteps
 
 
-class MemoryStore(MemoryAccess, MemorySteps):
+class MemoryStore(MemoryAccess, MemoryExchanges, MemorySteps):
     """Implements ports.Store."""
 
     def __init__(self, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
+from orchestrator.decide.gemini import GeminiChooser, GeminiOptions
 from orchestrator.domain.actions import Action, Candidate, Parameter, ParameterSource, Risk
+from orchestrator.domain.exchanges import Exchange
 from orchestrator.domain.hosts import Secret
 from orchestrator.domain.records import LogRecord
 from orchestrator.ports import Case
@@ -58,6 +63,18 @@ def case(*messages: str) -> Case:
             action("free_disk_space"),
         ),
     )
+
+
+def asking(
+    base_url: str = "",
+    *,
+    pause: Callable[[float], None] = time.sleep,
+    record: Callable[[str, Exchange], None] | None = None,
+    **options: Any,
+) -> GeminiChooser:
+    """A chooser that asks the endpoint, with whatever other options."""
+    given = {"api_key": KEY, "model": "m", "timeout_seconds": 20.0, "base_url": base_url, **options}
+    return GeminiChooser(GeminiOptions(**given), record=record, pause=pause)
 
 
 class Pauses:

@@ -2,7 +2,7 @@
 
     with GeminiServer() as server:
         server.script(answer("restart_service", {"service": "nginx.service"}))
-        GeminiChooser(..., base_url=server.url)
+        asking(server.url).choose(case())
         server.requests[0].body["generationConfig"]["responseSchema"]
 
 Replies are taken from the script in order; the last one is used for every further request.

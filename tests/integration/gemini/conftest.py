@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from orchestrator.decide.gemini import GeminiChooser
-from tests.support.gemini_case import KEY, Pauses
+from tests.support.gemini_case import Pauses, asking
 from tests.support.gemini_server import GeminiServer
 
 
@@ -31,8 +31,6 @@ def pauses(all_pauses: Pauses) -> Pauses:
 # One for all tests, as in a worker: every answer must leave the client fit for the next question.
 @pytest.fixture(scope="module")
 def chooser(server: GeminiServer, all_pauses: Pauses) -> Iterator[GeminiChooser]:
-    made = GeminiChooser(
-        api_key=KEY, model="gemini-2.5-flash", timeout_seconds=20, base_url=server.url, pause=all_pauses
-    )
+    made = asking(server.url, pause=all_pauses, model="gemini-2.5-flash")
     yield made
     made.close()

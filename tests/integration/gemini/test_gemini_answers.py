@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from orchestrator.decide.gemini import GeminiChooser
-from tests.support.gemini_case import KEY, case
+from tests.support.gemini_case import KEY, asking, case
 from tests.support.gemini_server import GeminiServer, answer
 
 
@@ -98,7 +98,7 @@ def _any_of(schema: dict[str, Any]) -> list[Any]:
 def test_as_little_thinking_as_the_model_allows(server: GeminiServer, model: str, thinking: object) -> None:
     server.script(answer("escalate"))
 
-    GeminiChooser(api_key=KEY, model=model, timeout_seconds=20, base_url=server.url).choose(case())
+    asking(server.url, model=model).choose(case())
 
     assert _thinking(server.requests[0].body["generationConfig"]) == thinking
 
@@ -106,7 +106,7 @@ def test_as_little_thinking_as_the_model_allows(server: GeminiServer, model: str
 def test_a_short_limit_of_ours_is_not_sent_as_a_deadline_that_the_service_refuses(server: GeminiServer) -> None:
     server.script(answer("escalate"))
 
-    GeminiChooser(api_key=KEY, model="m", timeout_seconds=3, base_url=server.url).choose(case())
+    asking(server.url, timeout_seconds=3.0).choose(case())
 
     assert server.requests[0].headers["X-Server-Timeout"] == "10"
 

@@ -9,7 +9,7 @@ import pytest
 from orchestrator.decide.gemini import GeminiChooser
 from orchestrator.domain.hosts import Secret
 from orchestrator.errors import HealingError, ModelTimeout, ModelUnavailable
-from tests.support.gemini_case import KEY, Pauses, case
+from tests.support.gemini_case import KEY, Pauses, asking, case
 from tests.support.gemini_server import GeminiServer, Reply, answer, failure
 
 BUSY = failure(429, "RESOURCE_EXHAUSTED", "Slow down.", headers={"Retry-After": "7"})
@@ -88,7 +88,7 @@ def test_a_refused_key_says_what_to_check(server: GeminiServer, chooser: GeminiC
 
 def test_a_key_of_no_known_shape_is_not_quoted_either(server: GeminiServer) -> None:
     server.script(failure(403, "PERMISSION_DENIED", "No access for plain0key."))
-    chooser = GeminiChooser(api_key=Secret("plain0key"), model="m", timeout_seconds=20, base_url=server.url)
+    chooser = asking(server.url, api_key=Secret("plain0key"))
 
     with pytest.raises(ModelUnavailable, match="No access for") as refused:
         chooser.choose(case())
@@ -118,7 +118,7 @@ def test_a_redirect_is_not_followed(server: GeminiServer, chooser: GeminiChooser
 )
 def test_a_late_answer_is_none(server: GeminiServer, reply: Reply) -> None:
     server.script(reply)
-    hasty = GeminiChooser(api_key=KEY, model="m", timeout_seconds=0.3, base_url=server.url)
+    hasty = asking(server.url, timeout_seconds=0.3)
 
     with pytest.raises(ModelTimeout, match="did not answer within"):
         hasty.choose(case())
@@ -133,7 +133,7 @@ def test_a_connection_that_is_cut_is_tried_again(server: GeminiServer, chooser: 
 def test_nobody_listens(pauses: Pauses) -> None:
     with GeminiServer() as gone:
         url = gone.url
-    chooser = GeminiChooser(api_key=KEY, model="m", timeout_seconds=20, base_url=url, pause=pauses)
+    chooser = asking(url, pause=pauses)
 
     with pytest.raises(ModelUnavailable, match="could not be reached"):
         chooser.choose(case())
@@ -142,7 +142,7 @@ def test_nobody_listens(pauses: Pauses) -> None:
 
 @pytest.mark.parametrize("url", ["ftp://127.0.0.1/", "http://[::bad/", "nonsense"])
 def test_an_address_that_can_not_be_asked(url: str, pauses: Pauses) -> None:
-    chooser = GeminiChooser(api_key=KEY, model="m", timeout_seconds=5, base_url=url, pause=pauses)
+    chooser = asking(url, pause=pauses, timeout_seconds=5.0)
 
     with pytest.raises(HealingError) as refused:
         chooser.choose(case())
@@ -151,9 +151,7 @@ def test_an_address_that_can_not_be_asked(url: str, pauses: Pauses) -> None:
 
 def test_a_key_that_is_no_key_is_never_quoted(server: GeminiServer, pauses: Pauses) -> None:
     server.script(answer("none"))
-    chooser = GeminiChooser(
-        api_key=Secret("canary\nkey"), model="m", timeout_seconds=5, base_url=server.url, pause=pauses
-    )
+    chooser = asking(server.url, pause=pauses, api_key=Secret("canary\nkey"), timeout_seconds=5.0)
 
     with pytest.raises(ModelUnavailable, match="Check the API key") as refused:
         chooser.choose(case())
@@ -168,7 +166,7 @@ def test_the_environment_does_not_lead_elsewhere(server: GeminiServer, monkeypat
     monkeypatch.setenv("GOOGLE_GENAI_API_VERSION", "v9")
     monkeypatch.setenv("GOOGLE_GENAI_HTTP_CLIENT", "httpx")
     server.script(answer("none"))
-    chooser = GeminiChooser(api_key=KEY, model="m", timeout_seconds=20, base_url=server.url)
+    chooser = asking(server.url)
 
     assert chooser.choose(case()).action == "none"
     assert server.requests[0].path == "/v1beta/models/m:generateContent"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from orchestrator.decide.gemini import GeminiChooser
 from orchestrator.domain.hosts import Secret
+from tests.support.gemini_case import asking
 
 
 def test_importing_the_chooser_does_not_import_the_client() -> None:
@@ -19,11 +19,11 @@ def test_importing_the_chooser_does_not_import_the_client() -> None:
 
 
 def test_closing_before_the_first_question_is_fine() -> None:
-    GeminiChooser(api_key=Secret("key"), model="m", timeout_seconds=1).close()
+    asking(api_key=Secret("key"), timeout_seconds=1.0).close()
 
 
 def test_the_key_is_in_no_repr() -> None:
-    chooser = GeminiChooser(api_key=Secret("canary"), model="m", timeout_seconds=1)
+    chooser = asking(api_key=Secret("canary"), timeout_seconds=1.0)
 
     assert "canary" not in repr(chooser)
     assert "canary" not in repr(vars(chooser))
