@@ -10,7 +10,6 @@ import json
 import os
 import pwd
 import threading
-import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -18,9 +17,9 @@ from functools import cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from orchestrator import locks
+from orchestrator import choosers, locks
 from orchestrator import settings as settings_module
-from orchestrator.domain.exchanges import Exchange
+from orchestrator.domain.exchanges import Usage
 from orchestrator.domain.hosts import Host
 from orchestrator.domain.ids import Signature
 from orchestrator.domain.precedents import Precedents
@@ -28,7 +27,7 @@ from orchestrator.domain.runs import RunStatus
 from orchestrator.domain.verdicts import Answer, Approval
 from orchestrator.errors import ConfigError, HealingError, Interrupted, StoreUnavailable
 from orchestrator.fleet.inventory import InventoryFleet
-from orchestrator.ports import Check, Chooser, Store
+from orchestrator.ports import Check, Store
 from orchestrator.settings import Settings
 
 if TYPE_CHECKING:
@@ -87,37 +86,6 @@ def fleet(loaded: Settings) -> InventoryFleet:
     return InventoryFleet(loaded.inventory, loaded.fleet_environment)
 
 
-def chooser(loaded: Settings, record: Callable[[str, Exchange], None] | None = None) -> Chooser:
-    """Gemini where a key is set, with the embedded chooser for when it is away; else the embedded chooser alone.
-
-    `record` keeps what the model was asked and answered; None: nothing is kept.
-    """
-    from orchestrator.decide.embedded import EmbeddedChooser
-
-    embedded = EmbeddedChooser()
-    if loaded.gemini_api_key is None:
-        return embedded
-    from orchestrator.decide.breaker import Breaker
-    from orchestrator.decide.fallback import FallbackChooser
-    from orchestrator.decide.gemini import GeminiChooser, GeminiOptions
-
-    options = GeminiOptions(
-        api_key=loaded.gemini_api_key,
-        model=loaded.gemini_model,
-        timeout_seconds=loaded.gemini_timeout_seconds,
-        base_url=loaded.gemini_base_url,
-        temperature=loaded.gemini_temperature,
-        tokens_max=loaded.gemini_max_tokens,
-        hide_addresses=loaded.gemini_hide_addresses,
-        price_in=loaded.gemini_price_in,
-        price_out=loaded.gemini_price_out,
-    )
-    breaker = Breaker(
-        failures=loaded.gemini_breaker_failures, seconds=loaded.gemini_breaker_seconds, clock=time.monotonic
-    )
-    return FallbackChooser(GeminiChooser(options, record=record), embedded, breaker)
-
-
 def explainer(loaded: Settings) -> Callable[[Iterable[str], datetime], Iterator[dict[str, Any]]]:
     """What `healer explain` asks: lines and the time -> one answer a line. Acts on nothing."""
     from orchestrator import catalog
@@ -127,20 +95,10 @@ def explainer(loaded: Settings) -> Callable[[Iterable[str], datetime], Iterator[
     known = fleet(loaded) if loaded.inventory.exists() else None
 
     def answer(lines: Iterable[str], now: datetime) -> Iterator[dict[str, Any]]:
-        asked = _remembering(loaded, _past(loaded))
+        asked = choosers.remembering(loaded, _past(loaded))
         return explain(lines, catalog=actions, chooser=asked, fleet=known, now=now)
 
     return answer
-
-
-def _remembering(
-    loaded: Settings,
-    past: Callable[[Signature], Precedents],
-    record: Callable[[str, Exchange], None] | None = None,
-) -> Chooser:
-    from orchestrator.decide.memory import MemoryChooser
-
-    return MemoryChooser(chooser(loaded, record), past, healed_times=loaded.memory_healed_times)
 
 
 def _past(loaded: Settings) -> Callable[[Signature], Precedents]:
@@ -234,7 +192,7 @@ def _worker(loaded: Settings, lock: IO[bytes]) -> Worker:
         fleet=hosts,
         catalog=actions,
         detector=Detector(tuple(actions.actions.values())),
-        chooser=_remembering(loaded, store.precedents, store.record_exchange),
+        chooser=choosers.remembering(loaded, store.precedents, store.record_exchange),
         probe=probe,
         executor=executor,
         notifier=notifier,
@@ -445,7 +403,7 @@ def examine(loaded: Settings) -> Iterator[Check]:
     yield Check(
         name="chooser",
         ok=True,
-        text=_chooser(loaded),
+        text=choosers.described(loaded, _usage(loaded)),
         fix="",
     )
     known = fleet(loaded)
@@ -461,21 +419,12 @@ def examine(loaded: Settings) -> Iterator[Check]:
         connections.close()
 
 
-def _chooser(loaded: Settings) -> str:
-    """Who decides, and what the model was asked lately, where there is one."""
-    if loaded.gemini_api_key is None:
-        return "embedded (no GEMINI_API_KEY set)"
+def _usage(loaded: Settings) -> Usage | None:
+    """What models were asked in the last 24 hours; None where the store does not say: it has a line of its own."""
     try:
-        usage = open_record(loaded).model_usage(datetime.now(UTC) - timedelta(days=1))
+        return open_record(loaded).model_usage(datetime.now(UTC) - timedelta(days=1))
     except HealingError:
-        # The store has a line of its own, which says what is wrong with it.
-        return f"gemini ({loaded.gemini_model})"
-    failed = f" ({usage.failed} failed)" if usage.failed else ""
-    cost = f", cost {usage.cost:.4f}" if loaded.gemini_price_in or loaded.gemini_price_out else ""
-    return (
-        f"gemini ({loaded.gemini_model}); in 24 hours {counted(usage.calls, 'request')}{failed}, "
-        f"{usage.tokens_in:,} tokens in and {usage.tokens_out:,} out{cost}"
-    )
+        return None
 
 
 def counted(number: int, noun: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator import app, settings
+from orchestrator import choosers, settings
 from orchestrator.domain.exchanges import Exchange
 from orchestrator.errors import BadReply, HealingError, ModelTimeout, StoreUnavailable
 from tests.support.gemini_case import KEY, case
@@ -153,7 +153,7 @@ def test_a_model_that_is_away_is_replaced_by_the_embedded_chooser_after_three_fa
     config = tmp_path / "healer.toml"
     config.write_text(f'gemini_base_url = "{server.url}"\n', encoding="utf-8")
     kept = Kept()
-    chooser = app.chooser(settings.load(config, {"GEMINI_API_KEY": str(KEY)}), kept)
+    chooser = choosers.chooser(settings.load(config, {"GEMINI_API_KEY": str(KEY)}), kept)
     server.script(failure(403, "PERMISSION_DENIED", "Your project was closed."))
     for _ in range(2):
         with pytest.raises(HealingError, match="Your project was closed"):
@@ -174,7 +174,9 @@ def test_the_settings_reach_the_wire(server: GeminiServer, tmp_path: Path) -> No
     )
     server.script(right())
 
-    app.chooser(settings.load(config, {"GEMINI_API_KEY": str(KEY)})).choose(case("10.0.0.5 refuses", "8.8.8.8 too"))
+    choosers.chooser(settings.load(config, {"GEMINI_API_KEY": str(KEY)})).choose(
+        case("10.0.0.5 refuses", "8.8.8.8 too")
+    )
 
     (request,) = server.requests
     assert request.body["generationConfig"]["temperature"] == 0.25
