@@ -11,7 +11,20 @@ import pytest
 
 from tests.acceptance.conftest import HEALER, Healer, wait_for
 
-COMMANDS = ("init", "doctor", "trust", "serve", "heal", "incidents", "runs", "approvals", "actions", "explain", "stop")
+COMMANDS = (
+    "init",
+    "doctor",
+    "trust",
+    "serve",
+    "heal",
+    "incidents",
+    "runs",
+    "approvals",
+    "actions",
+    "explain",
+    "memory",
+    "stop",
+)
 
 
 def one_sentence(text: str) -> str:

@@ -11,13 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.decide.memory import MemoryChooser
+from orchestrator.detect.signature import signature
 from orchestrator.domain.actions import ESCALATE, NONE, Candidate, Decision
 from orchestrator.domain.ids import IncidentId, Signature
 from orchestrator.domain.precedents import Deed, Precedents, Standing, Word
 from orchestrator.errors import ModelTimeout
 from orchestrator.ports import Case
 from orchestrator.testing import FakeChooser
-from tests.support.decide_case import actions
+from tests.support.decide_case import actions, case
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 DIED, EXITED, NEW = Signature("d" * 16), Signature("e" * 16), Signature("0" * 16)
@@ -87,7 +88,7 @@ def decide(
     """The decision, and whether the chooser behind was asked."""
     asked = FakeChooser(behind)
     memory = MemoryChooser(asked, lambda one: past.get(one, Precedents(signature=one)), healed_times=healed_times)
-    case = Case(
+    shown = Case(
         incident_id="inc-1",
         host="web1",
         unit="nginx.service",
@@ -96,7 +97,7 @@ def decide(
         actions=actions(),
         signatures=signatures,
     )
-    return memory.choose(case), bool(asked.asked)
+    return memory.choose(shown), bool(asked.asked)
 
 
 def picked(past: Known, *signatures: Signature, offered: tuple[Candidate, ...] = OFFERED) -> What | None:
@@ -154,6 +155,20 @@ def test_it_brings_no_value_that_this_case_does_not_offer(offered: tuple[Candida
     assert picked(known(PROVEN), DIED, offered=offered) is None
     pinned = known({}, {DIED: (Standing.PINNED, NGINX)})
     assert picked(pinned, DIED, offered=offered) is None
+
+
+def test_a_line_that_shares_its_signature_but_names_another_file_is_asked_about() -> None:
+    """Numbers are masked: who can write one of the lines trains nothing for the other's file."""
+    line = "app.service: Failed at step EXEC spawning /opt/app{}/run.sh: Permission denied"
+    (one, _), (two, _) = (signature("app.service", line.format(number)) for number in (1, 2))
+    assert one == two
+    past = {one: Precedents(signature=one, deeds=deeds(("fix_permissions", {"path": "/opt/app1/run.sh"}), "+++"))}
+    memory = MemoryChooser(FakeChooser(ASKED), lambda name: past[name], healed_times=3)
+
+    trained, other = (memory.choose(replace(case(line.format(number)), signatures=(one,))) for number in (1, 2))
+
+    assert (trained.chooser, trained.parameters) == ("memory", {"path": "/opt/app1/run.sh"})
+    assert other == ASKED
 
 
 def test_the_decision_says_that_it_is_remembered_and_how_often_it_healed() -> None:
