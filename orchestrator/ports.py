@@ -19,6 +19,7 @@ from orchestrator.domain.precedents import Precedents, Word
 from orchestrator.domain.records import LogRecord
 from orchestrator.domain.runs import PlaybookJob, PlaybookResult, Run, RunKind, RunStatus
 from orchestrator.domain.verdicts import Answer, Approval, Attempt, Facts, Verdict
+from orchestrator.outbreak_port import OutbreakStore
 
 
 class Fleet(Protocol):
@@ -220,7 +221,7 @@ NOT_ATTEMPTS = frozenset({RunStatus.REFUSED, RunStatus.BUSY})
 ACTING = frozenset({RunKind.ACT, RunKind.ROLLBACK})
 
 
-class Store(Protocol):
+class Store(OutbreakStore, Protocol):
     """What is remembered. Raises StoreUnavailable; RecordError where acting must not go on."""
 
     # incidents ---------------------------------------------------------------------------------
@@ -345,7 +346,7 @@ class Store(Protocol):
         """The run row and one row a host, all or none.
 
         None: it is ours to start; RUNNING: it was started before (it may have ended since); BUSY: another run
-        holds a host, and no row was written. REFUSED: an act or a rollback while all healing is stopped, read
+        or a wave holds a host, and no row was written. REFUSED: an act or a rollback while all healing is stopped, read
         in the same transaction; its row is ended with the sentence of `stopped` as its reason, and holds no host.
         """
         ...

@@ -56,12 +56,33 @@ def incident_of(workflow_id: str) -> IncidentId:
     return IncidentId(name if part in ("ask", "apply", "hold", "rollback") else workflow_id)
 
 
-def run_id(incident: IncidentId, kind: str) -> RunId:
-    """One run of each kind for an incident: the same id again means the same run."""
+def outbreak_id(incident: IncidentId) -> str:
+    """The outbreak that an incident opened, and decides for."""
+    return f"ob-{incident.removeprefix('inc-')}"
+
+
+def decider_of(outbreak: str) -> IncidentId:
+    """The incident that opened an outbreak."""
+    return IncidentId(f"inc-{outbreak.removeprefix('ob-')}")
+
+
+def wave_id(outbreak: str, number: int) -> str:
+    """The workflow of one wave; its runs are named after it."""
+    return f"{outbreak}-w{number}"
+
+
+def wave_of(workflow_id: str) -> tuple[str, int]:
+    """The outbreak and the number of a wave."""
+    outbreak, _, number = workflow_id.rpartition("-w")
+    return outbreak, int(number)
+
+
+def run_id(incident: IncidentId | str, kind: str) -> RunId:
+    """One run of each kind for an incident, or a wave: the same id again means the same run."""
     return RunId(f"{incident}-{kind}")
 
 
-def second_run_id(incident: IncidentId, kind: str) -> RunId:
+def second_run_id(incident: IncidentId | str, kind: str) -> RunId:
     """The run that stands in for a reading that was cut."""
     return RunId(f"{run_id(incident, kind)}-2")
 

@@ -20,6 +20,7 @@ from orchestrator.domain.verdicts import Answer
 from orchestrator.ports import NOT_ATTEMPTS
 from orchestrator.record import ledger
 from orchestrator.record.database import Records
+from orchestrator.record.parts import END, OWNER, PARTS
 from orchestrator.record.schema import (
     APPROVAL,
     DECISION,
@@ -28,6 +29,7 @@ from orchestrator.record.schema import (
     EXCHANGE,
     INCIDENT,
     OLD_ATTEMPT,
+    OUTBREAK,
     OUTBREAK_MEMBER,
     PRUNED,
     RUN,
@@ -106,6 +108,7 @@ class RetentionRecords(Records):
             for table in (EVIDENCE, SIGNATURE, DECISION, VERDICT, APPROVAL, EXCHANGE, OUTBREAK_MEMBER):
                 connection.execute(table.delete().where(table.c.incident_id.in_(found)))
             connection.execute(INCIDENT.delete().where(INCIDENT.c.id.in_(found)))
+            gone += _prune_outbreaks(connection, before)
             ledger.write(
                 connection,
                 now,
@@ -181,6 +184,14 @@ def _prunable(before: datetime) -> sa.Select[Any]:
     asked = sa.select(APPROVAL.c.id).where(
         APPROVAL.c.incident_id == INCIDENT.c.id, APPROVAL.c.answer == Answer.PENDING.value
     )
+    young_outbreak = (
+        sa.select(OUTBREAK.c.id)
+        .join(OUTBREAK_MEMBER, OUTBREAK_MEMBER.c.outbreak_id == OUTBREAK.c.id)
+        .where(
+            OUTBREAK_MEMBER.c.incident_id == INCIDENT.c.id,
+            sa.or_(OUTBREAK.c.ended_at.is_(None), OUTBREAK.c.ended_at >= before),
+        )
+    )
     young_line = sa.select(EVENT.c.seq).where(EVENT.c.incident_id == INCIDENT.c.id, EVENT.c.at >= before)
     return (
         sa.select(INCIDENT.c.id)
@@ -189,7 +200,7 @@ def _prunable(before: datetime) -> sa.Select[Any]:
             INCIDENT.c.id < id_at(before),
             INCIDENT.c.state.in_(sorted(CLOSED)),
             INCIDENT.c.last_seen < before,
-            *(~found.exists() for found in (young_run, held, asked, young_line)),
+            *(~found.exists() for found in (young_run, held, asked, young_outbreak, young_line)),
         )
         .order_by(INCIDENT.c.id)
     )
@@ -197,17 +208,16 @@ def _prunable(before: datetime) -> sa.Select[Any]:
 
 def _attempts(connection: sa.Connection, incidents: list[str]) -> list[dict[str, Any]]:
     """What statistics keep of incidents in which something was done."""
-    act = RUN.alias("act")
+    acted = (
+        sa.select(OWNER)
+        .select_from(PARTS)
+        .where(OWNER.in_(incidents), RUN.c.kind == RunKind.ACT.value, END.not_in(sorted(NOT_ATTEMPTS)))
+        .correlate(None)
+    )
     query = (
         sa.select(INCIDENT.c.state, INCIDENT.c.origin, sa.func.min(RUN.c.started), sa.func.max(RUN.c.ended))
-        .join(RUN, RUN.c.incident_id == INCIDENT.c.id)
-        .join(act, act.c.incident_id == INCIDENT.c.id)
-        .where(
-            INCIDENT.c.id.in_(incidents),
-            act.c.kind == RunKind.ACT.value,
-            act.c.status.not_in(sorted(NOT_ATTEMPTS)),
-            RUN.c.kind.not_in(sorted(BEFORE_ASKING)),
-        )
+        .select_from(PARTS)
+        .where(INCIDENT.c.id.in_(acted), RUN.c.kind.not_in(sorted(BEFORE_ASKING)))
         .group_by(INCIDENT.c.id)
         .order_by(INCIDENT.c.id)
     )
@@ -219,6 +229,19 @@ def _attempts(connection: sa.Connection, incidents: list[str]) -> list[dict[str,
         }
         for state, origin, begin, end in connection.execute(query)
     ]
+
+
+def _prune_outbreaks(connection: sa.Connection, before: datetime) -> int:
+    """Remove outbreaks of which no member is left, with the runs of their waves; how many runs."""
+    left = sa.select(OUTBREAK_MEMBER.c.outbreak_id)
+    shut = sa.select(RUN.c.incident_id).where(RUN.c.slot_shut)
+    gone = (OUTBREAK.c.ended_at < before, OUTBREAK.c.id.not_in(left), OUTBREAK.c.id.not_in(shut))
+    found = list(connection.execute(sa.select(OUTBREAK.c.id).where(*gone)).scalars())
+    runs = sa.select(RUN.c.id).where(RUN.c.incident_id.in_(found))
+    connection.execute(RUN_HOST.delete().where(RUN_HOST.c.run_id.in_(runs)))
+    removed = connection.execute(RUN.delete().where(RUN.c.incident_id.in_(found))).rowcount
+    connection.execute(OUTBREAK.delete().where(OUTBREAK.c.id.in_(found)))
+    return removed
 
 
 def _through(connection: sa.Connection, before: datetime) -> int:

@@ -15,10 +15,9 @@ from orchestrator.errors import RecordError
 from orchestrator.ports import ACTING, NOT_ATTEMPTS
 from orchestrator.record import ledger, rows, schema
 from orchestrator.record.database import Records
+from orchestrator.record.parts import END, in_a_wave, of_incident
 from orchestrator.record.schema import RUN, RUN_HOST
 
-#: How a run ended on a host: told apart only where there are several.
-END = sa.func.coalesce(sa.func.nullif(RUN_HOST.c.status, ""), RUN.c.status)
 #: A run as it is read: its row, and what the database's clock says.
 _READ = sa.select(RUN, schema.database_now().label("database_now"))
 
@@ -34,7 +33,7 @@ class RunRecords(Records):
                 return RunStatus.RUNNING
             stopped = ledger.stopped(connection) if job.kind in ACTING else None
             held = sa.select(RUN_HOST.c.run_id).where(RUN_HOST.c.host.in_(names), RUN_HOST.c.held)
-            if not stopped and connection.execute(held).first():
+            if not stopped and (connection.execute(held).first() or in_a_wave(connection, names, job.incident_id)):
                 return RunStatus.BUSY
             now = self._clock()
             status = RunStatus.REFUSED if stopped else RunStatus.RUNNING
@@ -160,13 +159,13 @@ class RunRecords(Records):
     ) -> tuple[Run, ...]:
         """Newest first."""
         query = _READ.order_by(RUN.c.started.desc(), RUN.c.id.desc()).limit(limit)
-        if incident_id is not None:
-            query = query.where(RUN.c.incident_id == incident_id)
         if host is not None:
             query = query.where(RUN.c.id.in_(sa.select(RUN_HOST.c.run_id).where(RUN_HOST.c.host == host)))
         if kinds:
             query = query.where(RUN.c.kind.in_([kind.value for kind in kinds]))
         with self._database.read() as connection:
+            if incident_id is not None:
+                query = query.where(of_incident(connection, incident_id))
             return _whole(connection, connection.execute(query).mappings().all())
 
     def artifacts_due(self) -> dict[str, bool]:

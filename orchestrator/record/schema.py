@@ -202,7 +202,7 @@ OUTBREAK = _table(
     _text("template"),
     _text("action"),
     sa.Column("parameters", sa.JSON, nullable=False),
-    #: healing, healed or stopped.
+    #: healing, healed, stopped or over.
     _text("state"),
     #: The wave under way or the last one; 0 before the first.
     sa.Column("wave", sa.Integer, nullable=False),
@@ -212,6 +212,8 @@ OUTBREAK = _table(
     sqlite_autoincrement=True,
 )
 sa.Index("outbreak_by_signature", OUTBREAK.c.signature, OUTBREAK.c.seq)
+_HEALING = OUTBREAK.c.state == "healing"
+sa.Index("one_outbreak_under_way", OUTBREAK.c.signature, unique=True, sqlite_where=_HEALING, postgresql_where=_HEALING)
 
 OUTBREAK_MEMBER = _table(
     "outbreak_member",
@@ -220,8 +222,12 @@ OUTBREAK_MEMBER = _table(
     _text("host"),
     #: 0: in no wave yet.
     sa.Column("wave", sa.Integer, nullable=False),
+    #: verified, well, failed or left; '' while it waits and while its wave goes on, which holds the host.
+    _text("ending"),
+    _text("reason"),
 )
-sa.Index("member_of_outbreak", OUTBREAK_MEMBER.c.outbreak_id, OUTBREAK_MEMBER.c.wave)
+sa.Index("member_of_outbreak", OUTBREAK_MEMBER.c.outbreak_id, OUTBREAK_MEMBER.c.host, unique=True)
+sa.Index("member_by_host", OUTBREAK_MEMBER.c.host)
 
 VERDICT = _table(
     "verdict",

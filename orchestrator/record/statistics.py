@@ -8,6 +8,7 @@ from orchestrator.domain.incidents import FINAL, IncidentState, Origin
 from orchestrator.domain.runs import BEFORE_ASKING, RunKind, RunStatus
 from orchestrator.ports import NOT_ATTEMPTS, Statistics
 from orchestrator.record.database import Records
+from orchestrator.record.parts import END, OWNER, PARTS
 from orchestrator.record.schema import INCIDENT, OLD_ATTEMPT, RUN
 
 
@@ -17,9 +18,9 @@ class CountRecords(Records):
     def statistics(self, *, injected: bool = False) -> Statistics:
         """See ports.Statistics: an attempt is pending until its incident has ended; verified is not healed yet."""
         query = (
-            sa.select(INCIDENT.c.state, sa.func.count())
-            .select_from(RUN.join(INCIDENT, RUN.c.incident_id == INCIDENT.c.id))
-            .where(RUN.c.kind == RunKind.ACT.value, RUN.c.status.not_in(sorted(NOT_ATTEMPTS)))
+            sa.select(INCIDENT.c.state, sa.func.count(sa.distinct(RUN.c.id + " " + OWNER)))
+            .select_from(PARTS)
+            .where(RUN.c.kind == RunKind.ACT.value, END.not_in(sorted(NOT_ATTEMPTS)))
             .group_by(INCIDENT.c.state)
         )
         if not injected:
@@ -34,21 +35,24 @@ class CountRecords(Records):
 
     def healing_seconds(self, *, injected: bool = False) -> tuple[float, ...]:
         """See ports.Store."""
-        acted = sa.select(RUN.c.incident_id).where(
-            RUN.c.kind == RunKind.ACT.value, RUN.c.status.not_in(sorted(NOT_ATTEMPTS))
+        acted = (
+            sa.select(OWNER)
+            .select_from(PARTS)
+            .where(RUN.c.kind == RunKind.ACT.value, END.not_in(sorted(NOT_ATTEMPTS)))
+            .correlate(None)
         )
         ended = [state.value for state in FINAL]
         query = (
             sa.select(sa.func.min(RUN.c.started), sa.func.max(RUN.c.ended))
-            .select_from(RUN.join(INCIDENT, RUN.c.incident_id == INCIDENT.c.id))
+            .select_from(PARTS)
             .where(
-                RUN.c.incident_id.in_(acted),
+                INCIDENT.c.id.in_(acted),
                 INCIDENT.c.state.in_(ended),
                 RUN.c.status != RunStatus.RUNNING.value,
                 RUN.c.kind.not_in(sorted(BEFORE_ASKING)),
             )
-            .group_by(RUN.c.incident_id)
-            .order_by(RUN.c.incident_id)
+            .group_by(INCIDENT.c.id)
+            .order_by(INCIDENT.c.id)
         )
         if not injected:
             query = query.where(INCIDENT.c.origin != Origin.INJECTED.value)

@@ -13,6 +13,7 @@ from orchestrator.record.exchanges import ExchangeRecords
 from orchestrator.record.incidents import IncidentRecords
 from orchestrator.record.ledger import LedgerRecords
 from orchestrator.record.memory import MemoryRecords
+from orchestrator.record.outbreaks import OutbreakRecords
 from orchestrator.record.reading import ReadingRecords
 from orchestrator.record.retention import RetentionRecords
 from orchestrator.record.runs import RunRecords
@@ -26,6 +27,7 @@ class SqlStore(
     MemoryRecords,
     ExchangeRecords,
     RunRecords,
+    OutbreakRecords,
     LedgerRecords,
     CountRecords,
     RetentionRecords,

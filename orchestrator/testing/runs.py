@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from orchestrator.domain.ids import RunId, Signature
 from orchestrator.domain.incidents import FINAL, Incident, IncidentState, Origin
+from orchestrator.domain.outbreaks import Member, Outbreak
 from orchestrator.domain.runs import BEFORE_ASKING, PlaybookJob, PlaybookResult, Run, RunKind, RunStatus
 from orchestrator.domain.verdicts import Attempt
 from orchestrator.errors import RecordError
@@ -24,6 +25,8 @@ class MemoryRuns(MemoryIncidents):
         self._runs: dict[str, Run] = {}
         self._run_signatures: dict[str, frozenset[Signature]] = {}
         self._held: dict[str, RunId] = {}
+        self._outbreaks: dict[str, Outbreak] = {}
+        self._members: dict[str, Member] = {}
 
     def claim(self, job: PlaybookJob, *, signatures: frozenset[Signature]) -> RunStatus | None:
         names = tuple(host.name for host in job.hosts)
@@ -31,7 +34,7 @@ class MemoryRuns(MemoryIncidents):
             if job.run_id in self._runs:
                 return RunStatus.RUNNING
             stopped = self._stopped if job.kind in ACTING else None
-            if not stopped and any(name in self._held for name in names):
+            if not stopped and (any(name in self._held for name in names) or self._in_a_wave(names, job.incident_id)):
                 return RunStatus.BUSY
             now = self._clock()
             self._runs[job.run_id] = Run(
@@ -54,6 +57,9 @@ class MemoryRuns(MemoryIncidents):
             self._held |= dict.fromkeys(names, job.run_id)
             self.append("run.started", incident_id=job.incident_id, host=host, text=text)
         return None
+
+    def _in_a_wave(self, hosts: Sequence[str], but: str) -> bool:
+        return any(one.held and one.host in hosts and one.outbreak_id != but for one in self._members.values())
 
     def started(self, run_id: RunId, pid: int, pid_start: int, *, lease_seconds: float) -> bool:
         with self._lock:
@@ -137,10 +143,20 @@ class MemoryRuns(MemoryIncidents):
         return tuple(
             self._read(one)
             for one in found
-            if incident_id in (None, one.incident_id)
+            if (incident_id in (None, one.incident_id) or incident_id in self._owners(one))
             and (host is None or host in one.hosts)
             and (not kinds or one.kind in kinds)
         )[:limit]
+
+    def _owners(self, run: Run, *, attempted: bool = False) -> set[str]:
+        """The incidents of a run: its own, or each member of its outbreak whose host it had."""
+        hosts = [one for one in run.hosts if not attempted or run.on(one).status not in NOT_ATTEMPTS]
+        members: set[str] = {
+            one.incident_id
+            for one in self._members.values()
+            if one.outbreak_id == run.incident_id and one.host in hosts
+        }
+        return members or ({run.incident_id} if hosts else set())
 
     def artifacts_due(self) -> dict[str, bool]:
         with self._lock:
@@ -183,6 +199,7 @@ class MemoryRuns(MemoryIncidents):
 
     def _acted(self, *, injected: bool) -> list[Incident]:
         """The incident of each attempt."""
-        acts = (one for one in self.runs(kinds=(RunKind.ACT,), limit=10**9) if one.status not in NOT_ATTEMPTS)
-        found = (self._incidents[one.incident_id] for one in acts if one.incident_id in self._incidents)
+        acts = self.runs(kinds=(RunKind.ACT,), limit=10**9)
+        owners = [owner for one in acts for owner in self._owners(one, attempted=True)]
+        found = (self._incidents[owner] for owner in owners if owner in self._incidents)
         return sorted((one for one in found if injected or one.origin is not Origin.INJECTED), key=lambda one: one.id)

@@ -26,6 +26,7 @@ from orchestrator.record.store import SqlStore
 TRANSACTIONS = (
     *("absorb", "move", "join", "open_step", "record_decision", "record_verdict", "ask", "answer"),
     *("claim", "started", "finish", "open_slot", "append"),
+    *("outbreak_for", "join_outbreak", "take_member", "end_member", "end_outbreak", "stop_outbreak"),
 )
 #: Others that write: a heartbeat, a sweep over what is quiet, a person's switch, and retention.
 BESIDE_HEALING = (

@@ -92,14 +92,20 @@ def _outbreaks(op: Operations) -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("outbreak_by_signature", "outbreak", ["signature", "seq"])
+    op.create_index(
+        "one_outbreak_under_way", "outbreak", ["signature"], unique=True, sqlite_where=sa.text("state = 'healing'")
+    )
     op.create_table(
         "outbreak_member",
         _incident(primary_key=True),
         sa.Column("outbreak_id", sa.Text, sa.ForeignKey("outbreak.id"), nullable=False),
         _text("host"),
         sa.Column("wave", sa.Integer, nullable=False),
+        _text("ending"),
+        _text("reason"),
     )
-    op.create_index("member_of_outbreak", "outbreak_member", ["outbreak_id", "wave"])
+    op.create_index("member_of_outbreak", "outbreak_member", ["outbreak_id", "host"], unique=True)
+    op.create_index("member_by_host", "outbreak_member", ["host"])
 
 
 def _tokens(op: Operations) -> None:
