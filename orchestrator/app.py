@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from orchestrator.domain.actions import Action
     from orchestrator.fleet.trust import ScannedKey
     from orchestrator.record.store import SqlStore
-    from orchestrator.worker import Worker
+    from orchestrator.waves import Waves
+    from orchestrator.worker import SWEEP, Worker
 
 #: What the kernel says of a process that nobody's login started.
 NO_LOGIN = 2**32 - 1
@@ -180,6 +181,7 @@ def _worker(loaded: Settings, lock: IO[bytes]) -> Worker:
             "apply": lambda argument: held["healing"].apply(argument),
             "hold": lambda argument: held["healing"].hold(argument),
             "rollback": lambda argument: held["healing"].rollback(argument),
+            "wave": lambda argument: held["waves"].wave(argument),
             "look": lambda argument: held["worker"].look(argument),
         },
         loaded.max_parallel_healings,
@@ -201,6 +203,7 @@ def _worker(loaded: Settings, lock: IO[bytes]) -> Worker:
         wait=ended.wait,
     )
     healing = held["healing"] = Healing(rooms)
+    waves = held["waves"] = Waves(rooms, healing)
     limits = Limits(
         artifacts_days=loaded.keep_artifacts_days,
         records_days=loaded.keep_records_days,
@@ -225,6 +228,7 @@ def _worker(loaded: Settings, lock: IO[bytes]) -> Worker:
         ended=ended,
     )
     made.regularly(TIDY, tidy.when_due)
+    made.regularly(SWEEP, waves.sweep)
     held["worker"] = made
     return made
 

@@ -60,6 +60,7 @@ class Asking(FollowUps, ABC):
         incident, decision = self._incident(incident_id), self._decision(incident_id)
         if incident.state is not IncidentState.PLANNING:
             return False
+        self._let_wave_pass(incident.host)
         facts = self._inspect(incident_id, decision)
         verdict = self._verdict(incident_id, decision, facts, approved=False)
         if verdict.outcome is Outcome.NEEDS_APPROVAL:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 #: Fixed, because a version that follows the source strands running workflows at every edit.
 VERSION = "healer-1"
-PLANS, HOSTS, HOLDS = "plans", "hosts", "holds"
+PLANS, HOSTS, HOLDS, WAVES = "plans", "hosts", "holds", "waves"
 #: Seconds between looks at the queues that a healing waits in: it waits there two times before it is verified. Each
 #: look takes 8 ms of processor (measured): with 0.25 both queues cost 6 % of a core while nothing happens, now 3 %.
 POLL = 0.5
@@ -54,7 +54,15 @@ HURRY_LOOK = 0.2
 _NO_ROOM = ("is full", "disk I/O error")
 
 #: Which queue a workflow of that name waits in.
-QUEUES = {"plan": PLANS, "look": PLANS, "ask": HOSTS, "apply": HOSTS, "rollback": HOSTS, "hold": HOLDS}
+QUEUES = {
+    "plan": PLANS,
+    "look": PLANS,
+    "ask": HOSTS,
+    "apply": HOSTS,
+    "rollback": HOSTS,
+    "hold": HOLDS,
+    "wave": WAVES,
+}
 
 
 def database(url: str) -> sa.Engine:
@@ -154,6 +162,8 @@ class DurableEngine:
             on_conflict="always_update",
         )
         register(HOLDS, worker_concurrency=16, polling_interval_sec=HOLD_POLL, on_conflict="always_update")
+        # A wave may wait long for its members, and takes its hosts by the store.
+        register(WAVES, worker_concurrency=16, polling_interval_sec=HOLD_POLL, on_conflict="always_update")
 
     def _within(self, function: Callable[[str], None]) -> Callable[[str], None]:
         """The workflow, counted while it runs; one that would begin during a drain is left to the next launch."""

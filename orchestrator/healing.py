@@ -19,6 +19,7 @@ from orchestrator.domain.ids import Cursor, IncidentId
 from orchestrator.domain.incidents import UNDER_WAY, Incident, IncidentState, Origin, SubjectKind
 from orchestrator.domain.runs import PlaybookResult, RunKind, RunStatus
 from orchestrator.domain.verdicts import Facts, Outcome, Verdict
+from orchestrator.outbreak import Gathering
 from orchestrator.ports import Case, Event
 from orchestrator.verify import judgement
 from orchestrator.verify.judgement import Check, Next
@@ -32,7 +33,7 @@ GATHER = 0.5
 AGE = "age"
 
 
-class Healing(Asking):
+class Healing(Asking, Gathering):
     """The workflows of one incident, by its id."""
 
     # plan -------------------------------------------------------------------------------------------
@@ -106,7 +107,7 @@ class Healing(Asking):
             actions=actions,
             signatures=tuple(signature(record.unit, record.message)[0] for record in records),
         )
-        return replace(rooms.chooser.choose(case), signatures=case.signatures)
+        return replace(self._shared(case) or rooms.chooser.choose(case), signatures=case.signatures)
 
     def _judge(self, incident_id: str) -> bool:
         decision = self._decision(incident_id)
@@ -120,12 +121,14 @@ class Healing(Asking):
         incident = self._incident(incident_id)
         verdict = self._store.verdict(incident_id)
         if incident.state is IncidentState.HEALING:
-            return incident.host
+            return "" if self._store.membership(incident_id) else incident.host
         if incident.state is not IncidentState.PLANNING or verdict is None:
             return ""
         if verdict.outcome in (Outcome.ALLOWED, Outcome.NEEDS_APPROVAL) and self._joins(incident, *DECIDED):
             return ""
         if verdict.outcome is Outcome.ALLOWED:
+            if self._waits_for_wave(incident):
+                return ""
             moved = self._move(incident_id, IncidentState.HEALING, "allowed; waits for the host's slot")
             return incident.host if moved else ""
         if verdict.outcome is Outcome.NEEDS_APPROVAL:
@@ -196,6 +199,7 @@ class Healing(Asking):
         incident, decision = self._incident(incident_id), self._decision(incident_id)
         if incident.state not in (IncidentState.HEALING, IncidentState.PENDING_APPROVAL):
             return ""
+        self._let_wave_pass(incident.host)
         approval = self._store.approval(ids.approval_id(IncidentId(incident_id)))
         if approval is not None and not self._stands(incident_id, approval):
             return ""
@@ -285,6 +289,10 @@ class Healing(Asking):
         if following != Next.HOLD:
             self.escalate(incident_id, self._why_not_healed(incident_id))
             return None
+        return self.begin_hold(incident_id, cursor)
+
+    def begin_hold(self, incident_id: str, cursor: str) -> float:
+        """Verified: the seconds that it must stay silent for, from the journal's position before verify looked."""
         seconds = judgement.hold_seconds(
             self._action(incident_id),
             self._host(incident_id).policy,

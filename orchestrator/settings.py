@@ -39,6 +39,8 @@ ENVIRONMENT = (
 
 #: Seconds before its lease lapses in which a run's process has ended its playbook.
 KILLING = 10.0
+#: Hosts that one playbook run works on at the same time: each is a process of some 70 MB.
+WAVE_MAX = 20
 #: Days that records are kept at least: attempts are counted over 24 hours.
 SHORTEST_DAYS = 2
 
@@ -103,6 +105,21 @@ SETTINGS: tuple[Setting, ...] = (
         help="How often a source is read where following it fails.",
     ),
     Setting(name="max_parallel_healings", default=4, help="Hosts that may be healed at the same time."),
+    Setting(
+        name="outbreak_hosts",
+        default=3,
+        help="So many hosts with the same error within the window make an outbreak; 2 at least.",
+    ),
+    Setting(
+        name="outbreak_window_seconds",
+        default=120.0,
+        help="The window in which hosts with the same error are counted.",
+    ),
+    Setting(
+        name="outbreak_wave_max",
+        default=10,
+        help="Hosts that one wave of an outbreak may have; 20 at most.",
+    ),
     Setting(
         name="run_lease_seconds",
         default=60.0,
@@ -253,6 +270,9 @@ class Settings:
     connect_timeout_seconds: float
     poll_seconds: float
     max_parallel_healings: int
+    outbreak_hosts: int = 3
+    outbreak_window_seconds: float = 120.0
+    outbreak_wave_max: int = 10
     run_lease_seconds: float = 60.0
     run_renewal_seconds: float = 5.0
     drain_seconds: float = 120.0
@@ -358,6 +378,10 @@ def load(config: Path | None = None, environ: Mapping[str, str] | None = None) -
             f"and no run's artifacts (keep_artifacts_days, {values['keep_artifacts_days']}) outlive its record. Take "
             f"{max(SHORTEST_DAYS, values['keep_artifacts_days'])} or more."
         )
+    if values["outbreak_hosts"] < 2:
+        raise ConfigError(f"{path}: outbreak_hosts takes 2 or more, got {values['outbreak_hosts']}.")
+    if values["outbreak_wave_max"] > WAVE_MAX:
+        raise ConfigError(f"{path}: outbreak_wave_max takes {WAVE_MAX} at most, got {values['outbreak_wave_max']}.")
     key = env.get("GEMINI_API_KEY") or env.get("GOOGLE_API_KEY")
     token = env.get("HEALER_TOKEN")
     return Settings(

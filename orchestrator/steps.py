@@ -16,7 +16,7 @@ from orchestrator.detect.detector import Detector
 from orchestrator.domain import ids
 from orchestrator.domain.actions import ESCALATE, Action, Decision, ParameterSource
 from orchestrator.domain.hosts import Host
-from orchestrator.domain.ids import IncidentId, RunId
+from orchestrator.domain.ids import IncidentId, RunId, Signature
 from orchestrator.domain.incidents import UNDER_WAY, Incident, IncidentState, Origin
 from orchestrator.domain.runs import PlaybookJob, PlaybookResult, Run, RunKind, RunStatus
 from orchestrator.domain.verdicts import Facts, Verdict
@@ -118,7 +118,12 @@ class Steps:
             return AFTER_ACT
 
     def _act_run(self, incident_id: str) -> Run | None:
-        return self._store.run(ids.run_id(IncidentId(incident_id), RunKind.ACT))
+        own = self._store.run(ids.run_id(IncidentId(incident_id), RunKind.ACT))
+        member = None if own else self._store.membership(incident_id)
+        if member is None:
+            return own
+        wave = self._store.run(ids.run_id(ids.wave_id(member.outbreak_id, member.wave), RunKind.ACT))
+        return wave.on(member.host) if wave and member.host in wave.hosts else None
 
     def _pause(self, seconds: float) -> None:
         if self._rooms.wait(seconds):
@@ -147,12 +152,21 @@ class Steps:
             run_timeout=action.run_timeout,
             digest=digest,
         )
+        return self._execute(job)
+
+    def _execute(self, job: PlaybookJob, signatures: frozenset[Signature] | None = None) -> PlaybookResult:
+        """Run it, waiting a while for whoever may still be at work on a host. See ports.Executor."""
         for _ in range(BUSY_TRIES):
-            result = self._rooms.executor.execute(job)
+            result = self._rooms.executor.execute(job, signatures)
             if result.status is not RunStatus.BUSY:
                 break
             self._pause(BUSY_PAUSE)
         return result
+
+    def _let_wave_pass(self, host: str) -> None:
+        """What runs on a host for one incident alone begins once no wave of an outbreak holds the host."""
+        while self._store.in_wave(host):
+            self._pause(BUSY_PAUSE)
 
     def _inspect(self, incident_id: str, decision: Decision) -> Facts:
         action = self._rooms.catalog.get(decision.action)

@@ -21,6 +21,7 @@ from orchestrator.domain import ids
 from orchestrator.domain.hosts import Host
 from orchestrator.domain.ids import Cursor
 from orchestrator.domain.incidents import ABSORBING, SETTLED, Incident, IncidentState, Origin, Signal
+from orchestrator.domain.outbreaks import OutbreakState
 from orchestrator.domain.records import LogRecord, Severity
 from orchestrator.domain.verdicts import Answer
 from orchestrator.errors import HealingError, InventoryError, RecordError, StoreUnavailable, TemporaryError
@@ -345,7 +346,11 @@ class Worker:
         store, alive = self._rooms.store, self._rooms.engine.alive
         found = {one.id: one for one in store.incidents(states=states, limit=10_000)}
         workflows = (lambda one: one, ids.ask_id, ids.apply_id, ids.hold_id, ids.rollback_id)
-        gone = [one for one in found if not any(alive(workflow(one)) for workflow in workflows)]
+        gone = [
+            one
+            for one in found
+            if not any(alive(workflow(one)) for workflow in workflows) and not self._in_outbreak(one)
+        ]
         for incident_id in gone:
             if incident_id in self._suspects:
                 self._healing.escalate(
@@ -354,6 +359,12 @@ class Worker:
                     "host; nothing further is done",
                 )
         self._suspects = frozenset(gone)
+
+    def _in_outbreak(self, incident_id: str) -> bool:
+        """Whether the waves of an outbreak go on with it."""
+        member = self._rooms.store.membership(incident_id)
+        outbreak = self._rooms.store.outbreak(member.outbreak_id) if member and member.ending is None else None
+        return outbreak is not None and outbreak.state is OutbreakState.HEALING
 
     def _read_inventory(self) -> None:
         """Policy holds from now on; hosts that came, went or moved are followed anew."""

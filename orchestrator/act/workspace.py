@@ -21,14 +21,12 @@ from orchestrator.act.order import Order, discard, write_json, write_text
 from orchestrator.domain.hosts import Host, Permit
 from orchestrator.domain.runs import PlaybookJob
 from orchestrator.errors import CatalogError, InventoryError, RecordError
-from orchestrator.settings import Settings
+from orchestrator.settings import WAVE_MAX, Settings
 
 #: Bytes that must be free before a run is started; a run's artifacts take some 100 KB.
 NEEDED_BYTES = 16 * 1024 * 1024
 #: Letters of the control folder: a socket's path may have 107, ssh and Ansible add up to 28.
 _LONGEST_CONTROL_DIR = 79
-#: Hosts of a run that are worked on at the same time: each is a process of some 70 MB.
-FORKS = 20
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 #: Waiting for a host's answer 1000 times a second costs 1.75 % of a core a run (measured), 100 do as well.
 _CONFIG = "[defaults]\ninternal_poll_interval = 0.01\n"
@@ -235,7 +233,7 @@ def environment(job: PlaybookJob, settings: Settings, space: Workspace, control:
         "ANSIBLE_GATHERING": "explicit",
         "ANSIBLE_PYTHON_INTERPRETER": "auto_silent",
         "ANSIBLE_TASK_TIMEOUT": str(job.task_timeout),
-        "ANSIBLE_FORKS": str(min(len(job.hosts), FORKS)),
+        "ANSIBLE_FORKS": str(min(len(job.hosts), WAVE_MAX)),
         "ANSIBLE_TIMEOUT": str(max(1, round(settings.connect_timeout_seconds))),
         "ANSIBLE_SSH_RETRIES": "0",
         "ANSIBLE_SSH_CONTROL_PATH_DIR": str(control),

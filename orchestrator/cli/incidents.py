@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from orchestrator import app as wiring
-from orchestrator.cli import lookup, output
+from orchestrator.cli import lookup, outbreaks, output
 from orchestrator.domain.exchanges import Exchange
 from orchestrator.domain.incidents import SETTLED, Incident, IncidentState, Origin, SubjectKind
 from orchestrator.errors import ConfigError
@@ -63,6 +63,7 @@ def show(context: typer.Context, incident_id: str, as_json: output.Json = False)
     evidence, decision = store.evidence(incident_id), store.decision(incident_id)
     verdict, runs = store.verdict(incident_id), store.runs(incident_id=incident_id)
     events, exchanges = store.events(incident_id=incident_id), store.exchanges(incident_id)
+    member = store.membership(incident_id)
     if as_json:
         return output.print_json(
             {
@@ -72,6 +73,7 @@ def show(context: typer.Context, incident_id: str, as_json: output.Json = False)
                 "exchanges": [_figures(exchange) for exchange in exchanges],
                 "verdict": verdict,
                 "runs": runs,
+                "outbreak": member,
                 "events": events,
             }
         )
@@ -93,7 +95,10 @@ def show(context: typer.Context, incident_id: str, as_json: output.Json = False)
         output.say(f"  decision by {decision.chooser}: {chosen}; {decision.reason}")
     if verdict:
         output.say(f"  verdict: {verdict.outcome} by rule {verdict.rule}; {verdict.reason}")
-    for run in reversed(runs):
+    if member:
+        where = f", wave {member.wave}" if member.wave else ""
+        output.say(f"  outbreak {member.outbreak_id}{where}: {outbreaks.stands(member)}")
+    for run in (found.on(incident.host) for found in reversed(runs)):
         output.say(f"  run {run.id}: {run.status} {run.reason}".rstrip())
     for event in events:
         output.say(f"  {output.when(event.at)} {event.kind} ({event.actor}): {event.text}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from orchestrator.domain.incidents import Incident
+from orchestrator.domain.outbreaks import Outbreak
 from orchestrator.domain.runs import Run
 from orchestrator.domain.verdicts import Approval
 from orchestrator.errors import ConfigError
@@ -30,6 +31,15 @@ def run(store: Store, given: str) -> Run:
         return found
     known = {one.id: one for one in store.runs(limit=NEWEST)}
     return known[_one("run", given, known)]  # type: ignore[index]  # ids are strings
+
+
+def outbreak(store: Store, given: str) -> Outbreak:
+    """Raises ConfigError where there is none, or several."""
+    found = store.outbreak(given)
+    if found is not None:
+        return found
+    known = {one.id: one for one in store.outbreaks(limit=NEWEST)}
+    return known[_one("outbreak", given, known)]
 
 
 def approval(store: Store, given: str) -> Approval:

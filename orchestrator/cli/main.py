@@ -18,6 +18,7 @@ from orchestrator.cli import (
     init,
     lab,
     memory,
+    outbreaks,
     output,
     runs,
     serve,
@@ -59,6 +60,7 @@ app.command("trust")(trust.trust)
 app.command("serve")(serve.serve)
 app.command("heal")(heal.heal)
 app.add_typer(incidents.app, name="incidents")
+app.add_typer(outbreaks.app, name="outbreaks")
 app.add_typer(runs.app, name="runs")
 app.add_typer(approvals.app, name="approvals")
 app.add_typer(memory.app, name="memory")

@@ -143,7 +143,7 @@ class Decision:
     action: str
     parameters: Mapping[str, str]
     reason: str
-    #: `embedded`, `gemini`, `memory`, `follow_up`, or `person`.
+    #: `embedded`, `gemini`, `memory`, `follow_up`, `outbreak` (it was stopped before), or `person`.
     chooser: str
     #: SHA-256 over what the chooser was shown.
     shown_digest: str = ""

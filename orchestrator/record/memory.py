@@ -15,7 +15,8 @@ from orchestrator.domain.runs import RunKind
 from orchestrator.ports import DEEDS_KEPT, NOT_ATTEMPTS
 from orchestrator.record import ledger, rows
 from orchestrator.record.database import Records
-from orchestrator.record.schema import DECISION, INCIDENT, PRECEDENT, RUN, SIGNATURE
+from orchestrator.record.parts import END
+from orchestrator.record.schema import DECISION, INCIDENT, OUTBREAK_MEMBER, PRECEDENT, RUN, RUN_HOST, SIGNATURE
 
 
 class MemoryRecords(Records):
@@ -92,7 +93,9 @@ def _acted(*columns: Any) -> sa.Select[Any]:
     """Acts of healings that are over and may teach something."""
     joined = (
         SIGNATURE.join(INCIDENT, INCIDENT.c.id == SIGNATURE.c.incident_id)
-        .join(RUN, RUN.c.incident_id == INCIDENT.c.id)
+        .outerjoin(OUTBREAK_MEMBER, OUTBREAK_MEMBER.c.incident_id == INCIDENT.c.id)
+        .join(RUN, RUN.c.incident_id == sa.func.coalesce(OUTBREAK_MEMBER.c.outbreak_id, INCIDENT.c.id))
+        .join(RUN_HOST, sa.and_(RUN_HOST.c.run_id == RUN.c.id, RUN_HOST.c.host == INCIDENT.c.host))
         .join(DECISION, DECISION.c.incident_id == INCIDENT.c.id)
     )
     return (
@@ -104,7 +107,7 @@ def _acted(*columns: Any) -> sa.Select[Any]:
             # A next step is the catalogue's choice: it says nothing of the first one's error.
             INCIDENT.c.step == 1,
             RUN.c.kind == RunKind.ACT.value,
-            RUN.c.status.not_in(sorted(NOT_ATTEMPTS)),
+            END.not_in(sorted(NOT_ATTEMPTS)),
         )
     )
 

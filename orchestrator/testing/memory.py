@@ -10,7 +10,7 @@ from orchestrator.domain.ids import Signature
 from orchestrator.domain.incidents import FINAL, IncidentState, Origin
 from orchestrator.domain.precedents import Deed, Precedents, Word
 from orchestrator.domain.runs import RunKind
-from orchestrator.ports import DEEDS_KEPT, NOT_ATTEMPTS
+from orchestrator.ports import DEEDS_KEPT
 from orchestrator.testing.runs import MemoryRuns
 
 
@@ -29,20 +29,21 @@ class MemoryPrecedents(MemoryRuns):
 
     def _deeds(self, signature: Signature) -> Iterator[Deed]:
         for run in self.runs(kinds=(RunKind.ACT,), limit=10**9):
-            incident, decision = self._incidents.get(run.incident_id), self._decisions.get(run.incident_id)
-            if incident is None or decision is None or run.status in NOT_ATTEMPTS:
-                continue
-            teaches = incident.state in FINAL and incident.origin is not Origin.INJECTED and incident.step == 1
-            if teaches and signature in (decision.signatures or (incident.signature,)):
-                yield Deed(
-                    incident_id=incident.id,
-                    host=incident.host,
-                    action=run.action,
-                    parameters=run.parameters,
-                    healed=incident.state is IncidentState.HEALED,
-                    chooser=decision.chooser,
-                    at=run.started,
-                )
+            for owner in self._owners(run, attempted=True):
+                incident, decision = self._incidents.get(owner), self._decisions.get(owner)
+                if incident is None or decision is None:
+                    continue
+                teaches = incident.state in FINAL and incident.origin is not Origin.INJECTED and incident.step == 1
+                if teaches and signature in (decision.signatures or (incident.signature,)):
+                    yield Deed(
+                        incident_id=incident.id,
+                        host=incident.host,
+                        action=run.action,
+                        parameters=run.parameters,
+                        healed=incident.state is IncidentState.HEALED,
+                        chooser=decision.chooser,
+                        at=run.started,
+                    )
 
     def remembered(self, limit: int = 100) -> tuple[Precedents, ...]:
         with self._lock:

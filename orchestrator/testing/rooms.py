@@ -68,7 +68,7 @@ class FakeExecutor:
         #: How a second run of a kind ends, where that differs.
         self.then: dict[RunKind, RunStatus] = {}
         self.jobs: list[PlaybookJob] = []
-        #: How a kind ends on one host of several, where that differs.
+        #: How a kind ends on one host, where that differs.
         self.on: dict[tuple[RunKind, str], RunStatus] = {}
         self.canceled: list[RunId] = []
         #: What every plan prints.
@@ -79,7 +79,9 @@ class FakeExecutor:
         if job.run_id not in self._ended:
             self.jobs.append(job)
             status = self.endings[job.kind]
-            self.endings |= {job.kind: self.then.get(job.kind, status)}
+            if len(job.hosts) == 1:
+                status = self.on.get((job.kind, job.hosts[0].name), status)
+            self.endings |= {job.kind: self.then.get(job.kind, self.endings[job.kind])}
             changed = job.kind in (RunKind.ACT, RunKind.ROLLBACK) and status is RunStatus.SUCCEEDED
             self._ended[job.run_id] = PlaybookResult(
                 run_id=job.run_id, status=status, changed=changed, ends=self._ends(job, status)

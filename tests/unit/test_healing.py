@@ -525,7 +525,7 @@ def test_a_host_whose_slot_is_shut_is_waited_for(monkeypatch: pytest.MonkeyPatch
     one = house()
     real, tries = one.executor.execute, [0]
 
-    def execute(job: PlaybookJob) -> PlaybookResult:
+    def execute(job: PlaybookJob, *_: object) -> PlaybookResult:
         tries[0] += 1
         if tries[0] <= 2:
             return PlaybookResult(run_id=job.run_id, status=RunStatus.BUSY)

@@ -43,6 +43,8 @@ def test_relative_paths_are_relative_to_the_file(tmp_path: Path) -> None:
         ('api_port = "8420"', "api_port takes a whole number"),
         ("api_port = 0", "api_port takes a number above 0"),
         ("inject_errors = 1", "inject_errors takes true or false"),
+        ("outbreak_hosts = 1", "outbreak_hosts takes 2 or more, got 1"),
+        ("outbreak_wave_max = 21", "outbreak_wave_max takes 20 at most, got 21"),
         ("poll_seconds = true", "poll_seconds takes a number"),
         ("inventory = 3", "inventory takes a path"),
         ("gemini_price_in = -0.1", "gemini_price_in takes a number of at least 0, got -0.1"),

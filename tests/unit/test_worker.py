@@ -16,6 +16,7 @@ from orchestrator import settings
 from orchestrator.catalog import Catalog
 from orchestrator.detect.detector import Detector
 from orchestrator.domain import ids
+from orchestrator.domain.actions import Decision
 from orchestrator.domain.hosts import Connection, Host, HostPolicy, LogFile
 from orchestrator.domain.incidents import OPENED_MAX, IncidentState, Origin
 from orchestrator.domain.records import LogRecord, Severity
@@ -237,6 +238,28 @@ def test_an_incident_is_given_up_only_when_no_workflow_of_it_is_alive(state: Inc
 
     assert one.states() == ["escalated"]
     assert "ended in the middle" in one.store.incidents()[0].reason
+
+
+def test_an_incident_that_waits_for_a_wave_is_not_lost() -> None:
+    one = desk(*(host(f"web{number}") for number in range(3)))
+    signals = Detector(()).detect([error()], NOON)
+    found = [one.store.absorb(f"web{number}", "journal", signals, None)[0] for number in range(3)]
+    for incident in found:
+        one.store.move(incident, IncidentState.PLANNING, "", expected=(IncidentState.OPEN,))
+    outbreak = one.store.outbreak_for(found[0], hosts=3, since=NOON - timedelta(minutes=1))
+    assert outbreak is not None
+    deed = Decision(action="restart_service", parameters={}, reason="", chooser="fake")
+    for incident in found:
+        assert one.store.join_outbreak(incident, deed)
+        one.store.move(incident, IncidentState.HEALING, "", expected=(IncidentState.PLANNING,))
+    for _ in range(3):
+        one.worker._find_lost()
+    assert one.states() == ["healing"] * 3
+    # Once it is over, nobody goes on with whoever was forgotten.
+    one.store.stop_outbreak(outbreak.id, "stopped")
+    for _ in range(3):
+        one.worker._find_lost()
+    assert one.states() == ["escalated"] * 3
 
 
 def test_a_changed_inventory_moves_what_is_followed() -> None:
