@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from orchestrator.domain.actions import Risk
+from orchestrator.domain.windows import Window
+
 
 class Secret(str):
     """A string that never shows itself in a repr, a log or an error."""
@@ -72,6 +75,10 @@ class HostPolicy:
     protected_services: frozenset[str] = frozenset()
     safe_directories: tuple[str, ...] = ("/usr/local/bin", "/var/log", "/opt", "/home")
     permits: frozenset[Permit] = frozenset()
+    #: The riskiest action that is done without a person.
+    max_risk: Risk = Risk.MEDIUM
+    #: Outside of all of them a person is asked; None: no windows, it is always open.
+    windows: tuple[Window, ...] | None = None
     #: Attempts per host + signature, and per host + action + parameters, over a rolling 24 h.
     max_attempts: int = 3
     #: Seconds between two attempts of the same kind on the host.
@@ -93,3 +100,5 @@ class Host:
     log_files: tuple[LogFile, ...] = ()
     #: The resolved `ansible_*` variables, for a run's own inventory. May hold secrets: never recorded.
     variables: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    #: Where each `healing_*` variable was set: file and line, as far as Ansible knows.
+    origins: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)

@@ -138,11 +138,16 @@ class InventoryFleet:
             try:
                 problems += [
                     f"{entry['name']}: {error['variable']} can't be resolved: {_with_hint(error['message'])}"
+                    f"{_set_in(entry['origins'], error['variable'])}"
                     for error in entry["errors"]
                 ]
                 if not entry["errors"]:
                     hosts[entry["name"]] = build_host(
-                        entry["name"], entry["groups"], entry["variables"], actions=self._actions
+                        entry["name"],
+                        entry["groups"],
+                        entry["variables"],
+                        actions=self._actions,
+                        origins=entry["origins"],
                     )
             except InventoryError as error:
                 problems.append(str(error).rstrip("."))
@@ -188,6 +193,10 @@ class InventoryFleet:
                 f"(exit code {child.returncode}): {last[0]}."
             ) from error
         return dict(document)
+
+
+def _set_in(origins: Mapping[str, str], variable: str) -> str:
+    return f" (set in {origins[variable]})" if variable in origins else ""
 
 
 def _with_hint(message: str) -> str:

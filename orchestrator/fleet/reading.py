@@ -25,15 +25,18 @@ class Variables:
     A value that is still a template or vault text, anywhere inside it, is refused at once.
     """
 
-    def __init__(self, host: str, values: Mapping[str, Any]) -> None:
+    def __init__(self, host: str, values: Mapping[str, Any], origins: Mapping[str, str] | None = None) -> None:
+        """`origins`: where each was set, for whoever has to mend it."""
         self.host = host
         self.values = values
+        self._origins = origins or {}
         for name in values:
             self._refuse_unresolved(name, values[name])
 
     def wrong(self, name: str, why: str) -> NoReturn:
-        """Raise InventoryError: host, variable, why; never the value of a secret."""
-        raise InventoryError(f"{self.host}: {name} {why}{'' if why.endswith('?') else '.'}")
+        """Raise InventoryError: host, variable, why, where it was set; never the value of a secret."""
+        place = f" It is set in {self._origins[name]}." if name in self._origins else ""
+        raise InventoryError(f"{self.host}: {name} {why}{'' if why.endswith('?') else '.'}{place}")
 
     def has(self, name: str) -> bool:
         """Whether it is set; `ansible_host:` with nothing behind it is set, and wrong."""
@@ -51,7 +54,7 @@ class Variables:
         if isinstance(value, int | float) and not isinstance(value, bool):
             value = str(value)
         if not isinstance(value, str) or not value.strip():
-            self.wrong(name, f"is {_shown(value)}; accepted: {accepted}")
+            self.wrong(name, f"is {shown(value)}; accepted: {accepted}")
         if _CONTROL.search(value):
             self.wrong(name, f"holds a control character; accepted: {accepted}")
         return value
@@ -73,7 +76,7 @@ class Variables:
             return True
         if value is False or word in _FALSE:
             return False
-        self.wrong(name, f"is {_shown(value)}; accepted: true or false (yes, no, on, off, 1, 0)")
+        self.wrong(name, f"is {shown(value)}; accepted: true or false (yes, no, on, off, 1, 0)")
 
     def whole(self, name: str, low: int, high: int) -> int:
         """A whole number from low to high."""
@@ -81,7 +84,7 @@ class Variables:
         if isinstance(value, str) and re.fullmatch(r"\d{1,9}", value.strip(), re.ASCII):
             value = int(value)
         if type(value) is not int or not low <= value <= high:
-            self.wrong(name, f"is {_shown(value)}; accepted: a whole number from {low} to {high}")
+            self.wrong(name, f"is {shown(value)}; accepted: a whole number from {low} to {high}")
         return value
 
     def seconds(self, name: str, low: float, high: float) -> float:
@@ -90,9 +93,9 @@ class Variables:
         if isinstance(value, str) and re.fullmatch(r"\d{1,9}(\.\d{1,6})?", value.strip(), re.ASCII):
             value = float(value)
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            self.wrong(name, f"is {_shown(value)}; accepted: seconds, a number from {low:g} to {high:g}")
+            self.wrong(name, f"is {shown(value)}; accepted: seconds, a number from {low:g} to {high:g}")
         if not low <= value <= high:
-            self.wrong(name, f"is {_shown(value)}; accepted: seconds, a number from {low:g} to {high:g}")
+            self.wrong(name, f"is {shown(value)}; accepted: seconds, a number from {low:g} to {high:g}")
         return float(value)
 
     def strings(self, name: str, accepted: str) -> tuple[str, ...]:
@@ -101,11 +104,11 @@ class Variables:
         if isinstance(value, str) and value.strip():
             value = value.split(",")
         if not isinstance(value, list):
-            self.wrong(name, f"is {_shown(value)}; accepted: {accepted}")
+            self.wrong(name, f"is {shown(value)}; accepted: {accepted}")
         entries = []
         for entry in value:
             if not isinstance(entry, str) or not entry.strip() or _CONTROL.search(entry):
-                self.wrong(name, f"holds {_shown(entry)}; accepted: {accepted}")
+                self.wrong(name, f"holds {shown(entry)}; accepted: {accepted}")
             entries.append(entry.strip())
         return tuple(entries)
 
@@ -123,7 +126,8 @@ class Variables:
             self.wrong(name, "stays a template after Ansible resolved it (!unsafe, or from an untrusted source)")
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """A value as an error may show it: no secret's."""
     if value is None:
         return "empty"
     text = repr(value)

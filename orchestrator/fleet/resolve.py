@@ -2,7 +2,7 @@
 
 Run as `python -m orchestrator.fleet.resolve INVENTORY`. Prints one JSON document on stdout:
 
-    {"hosts": [{"name": str, "groups": [str], "variables": {str: plain JSON},
+    {"hosts": [{"name": str, "groups": [str], "variables": {str: plain JSON}, "origins": {str: "FILE, line N"},
                 "errors": [{"variable": str, "message": str}]}]}
     {"error": str}                                            the inventory as a whole can't be read
 
@@ -64,8 +64,9 @@ def resolve(source: str) -> dict[str, Any]:
 
 
 def _load(cli: Any, source: str, failures: list[tuple[str, BaseException]]) -> tuple[list[Any], Any]:
-    """Hosts of the inventory, and how to get (templar, raw variables, names) of one."""
+    """Hosts of the inventory, and how to get (templar, raw variables, origins) of one."""
     from ansible import constants
+    from ansible.inventory.helpers import sort_groups
     from ansible.inventory.manager import InventoryManager
     from ansible.parsing.dataloader import DataLoader
     from ansible.plugins.loader import become_loader, connection_loader, init_plugin_loader
@@ -73,6 +74,7 @@ def _load(cli: Any, source: str, failures: list[tuple[str, BaseException]]) -> t
     from ansible.utils.display import Display
     from ansible.vars.hostvars import HostVars
     from ansible.vars.manager import VariableManager
+    from ansible.vars.plugins import get_vars_from_inventory_sources
 
     init_plugin_loader()
     # Why a source did not parse is otherwise only a warning on stderr.
@@ -93,11 +95,17 @@ def _load(cli: Any, source: str, failures: list[tuple[str, BaseException]]) -> t
     connection_loader.get("ssh", class_only=True)
     become_loader.get("sudo", class_only=True)
 
-    def variables(host: Any) -> tuple[Callable[[Any], Any], dict[str, Any]]:
+    def layers(host: Any) -> list[Mapping[str, Any]]:
+        groups, stage = sort_groups(host.get_groups()), "task"
+        said = [get_vars_from_inventory_sources(loader, [source], [one], stage) for one in (*groups, host)]
+        return [*(group.vars for group in groups), *said[:-1], host.vars, said[-1]]
+
+    def variables(host: Any) -> tuple[Callable[[Any], Any], dict[str, Any], dict[str, str]]:
         known = manager.get_vars(host=host)
         templar = Templar(loader=loader, variables=known)
         names = (n for n in known if n.startswith(PREFIXES) and n not in magic and n not in _FACTS)
-        return templar.template, {name: known[name] for name in names} | dict(_configured(known))
+        raw = {name: known[name] for name in names}
+        return templar.template, raw | dict(_configured(known)), dict(_origins(raw, lambda: layers(host)))
 
     return list(inventory.get_hosts("all")), variables
 
@@ -117,7 +125,7 @@ def _configured(known: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield variable, value
 
 
-def _host(host: Any, template: Callable[[Any], Any], raw: dict[str, Any]) -> dict[str, Any]:
+def _host(host: Any, template: Callable[[Any], Any], raw: dict[str, Any], origins: dict[str, str]) -> dict[str, Any]:
     from ansible.errors import AnsibleError, AnsibleValueOmittedError
 
     values: dict[str, Any] = {}
@@ -131,7 +139,26 @@ def _host(host: Any, template: Callable[[Any], Any], raw: dict[str, Any]) -> dic
         except (AnsibleError, TypeError, ValueError) as error:
             errors.append({"variable": str(name), "message": _sentence(error)})
     groups = sorted(group.name for group in host.get_groups() if group.name != "all")
-    return {"name": str(host.name), "groups": groups, "variables": values, "errors": errors}
+    return {"name": str(host.name), "groups": groups, "variables": values, "origins": origins, "errors": errors}
+
+
+def _origins(raw: Mapping[str, Any], layers: Callable[[], list[Mapping[str, Any]]]) -> Iterator[tuple[str, str]]:
+    """File and line in which each policy variable was set: Ansible tags its value with them, as far as a file set it.
+
+    True, false and null carry no tag: there the variable's name does, in the last layer that has it. `layers` are what
+    inventory files and group_vars, then host_vars, say of the host, the one that counts last.
+    """
+    from ansible._internal._datatag._tags import Origin  # no public door leads there; ansible-core is pinned to a minor
+
+    for name, value in raw.items():
+        if not name.startswith("healing_"):
+            continue
+        found = Origin.get_tag(value)
+        if found is None:
+            keys = [key for layer in layers() for key in layer if key == name]
+            found = Origin.get_tag(keys[-1]) if keys else None
+        if found is not None and found.path:
+            yield str(name), f"{found.path}, line {found.line_num}" if found.line_num else str(found.path)
 
 
 def _plain(value: Any) -> Any:

@@ -11,9 +11,11 @@ from collections.abc import Collection, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
+from orchestrator.domain.actions import Risk
 from orchestrator.domain.hosts import Host, HostPolicy, LogFile, Mode, Permit
+from orchestrator.domain.windows import ACCEPTED, Window, read_window
 from orchestrator.fleet.connection import read_connection
-from orchestrator.fleet.reading import Variables
+from orchestrator.fleet.reading import Variables, shown
 
 #: What a host's name may look like: it becomes a key of the store and an entry of a generated inventory,
 #: where a leading `-` is an option and `!`, `&`, `,` and `[` are patterns.
@@ -21,6 +23,11 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:@-]{0,252}", re.ASCII)
 _ACTION = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)
 #: A unit or a shell pattern over units.
 _UNIT = re.compile(r"(?!-)[A-Za-z0-9:_.\\@*?\[\]-]{1,255}", re.ASCII)
+#: What fnmatch reads as it was meant: brackets that are closed and hold something; ranges in them.
+_PATTERN = re.compile(r"(?:[^\[\]]|\[[^\[\]]+\])+")
+_RANGE = re.compile(r"([^\[\]])-([^\[\]])(?=[^\[]*\])")
+#: Stars of one pattern: each costs time with every name that it is tried on.
+STARS_MAX = 4
 _UNIT_TYPES = (".service", ".socket", ".timer", ".path", ".mount", ".target", ".slice", ".scope", ".swap")
 
 #: The most attempts that an inventory can allow: three, as the whole of healing-bot promises.
@@ -37,13 +44,15 @@ def build_host(
     variables: Mapping[str, Any],
     *,
     actions: Collection[str] | None = None,
+    origins: Mapping[str, str] | None = None,
 ) -> Host:
     """The host that these resolved `healing_*` and `ansible_*` variables describe.
 
     `actions`: ids of the catalogue; None: not known here, any well-formed name passes in `healing_actions`.
+    `origins`: where each variable was set, as a person finds it.
     Raises InventoryError: host, variable, what is accepted.
     """
-    known = Variables(name, variables)
+    known = Variables(name, variables, origins)
     if not _NAME.fullmatch(name):
         known.wrong("its name", "can't be used; accepted: letters, digits, `_ . : @ -`, the first no `-`")
     for variable in variables:
@@ -64,6 +73,7 @@ def build_host(
             for key, value in variables.items()
             if key.startswith("ansible_") and key not in _HOST_KEY_SWITCHES
         },
+        origins={key: place for key, place in (origins or {}).items() if key.startswith("healing_")},
     )
 
 
@@ -79,6 +89,10 @@ def _policy(known: Variables, actions: Collection[str] | None) -> HostPolicy:
         given["safe_directories"] = _directories(known)
     if known.has("healing_permits"):
         given["permits"] = _permits(known)
+    if known.has("healing_max_risk"):
+        given["max_risk"] = _risk(known)
+    if known.has("healing_windows"):
+        given["windows"] = _windows(known)
     if known.has("healing_max_attempts"):
         given["max_attempts"] = known.whole("healing_max_attempts", 1, MAX_ATTEMPTS)
     for field, (low, high) in _SECONDS.items():
@@ -97,6 +111,8 @@ KNOWN = (
     "healing_protected_services",
     "healing_safe_directories",
     "healing_permits",
+    "healing_max_risk",
+    "healing_windows",
     "healing_max_attempts",
     "healing_cooldown_seconds",
     "healing_max_age_seconds",
@@ -139,7 +155,43 @@ def _protected(known: Variables) -> frozenset[str]:
     for name in names:
         if not _UNIT.fullmatch(name):
             known.wrong(variable, f"holds {name!r}; accepted: {accepted}")
+        # fnmatch takes what it can't read for a pattern that nothing fits: the unit would go unprotected.
+        if not _PATTERN.fullmatch(name) or any(low > high for low, high in _RANGE.findall(name)):
+            known.wrong(
+                variable,
+                f"holds {name!r}, a pattern that can't be read; accepted: {accepted}, a set in brackets closed and in "
+                "order (`[a-f]`)",
+            )
+        if name.count("*") > STARS_MAX:
+            known.wrong(variable, f"holds {name!r}; accepted: {accepted} with at most {STARS_MAX} stars")
     return frozenset(names)
+
+
+def _risk(known: Variables) -> Risk:
+    value = known.values["healing_max_risk"]
+    if isinstance(value, str) and value in set(Risk):
+        return Risk(value)
+    near = get_close_matches(str(value), list(Risk), n=1)
+    hint = f" (did you mean {near[0]}?)" if near else ""
+    known.wrong("healing_max_risk", f"is {value!r}; accepted: {', '.join(Risk)}{hint}")
+
+
+def _windows(known: Variables) -> tuple[Window, ...]:
+    variable, value = "healing_windows", known.values["healing_windows"]
+    # One text is one window: days may have commas between them.
+    entries = [value] if isinstance(value, str) else value
+    if not isinstance(entries, list) or not all(isinstance(entry, str) for entry in entries):
+        known.wrong(variable, f"is {shown(value)}; accepted: a list of windows in {ACCEPTED}")
+    if not entries:
+        known.wrong(
+            variable,
+            "is an empty list, so no window would ever open; leave it out to allow every hour, set healing_mode: "
+            f"propose or off to allow none; accepted: {ACCEPTED}",
+        )
+    try:
+        return tuple(read_window(entry) for entry in entries)
+    except ValueError as error:
+        known.wrong(variable, f"{error}; accepted: {ACCEPTED}")
 
 
 def _directories(known: Variables) -> tuple[str, ...]:

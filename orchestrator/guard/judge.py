@@ -10,7 +10,7 @@ from __future__ import annotations
 from orchestrator.domain.actions import ParameterSource
 from orchestrator.domain.hosts import Mode
 from orchestrator.domain.verdicts import Outcome, Verdict
-from orchestrator.guard import history, paths, shapes, units
+from orchestrator.guard import history, leave, paths, shapes, units
 from orchestrator.guard.question import Question
 from orchestrator.guard.rule import Rule, on_host
 
@@ -88,14 +88,6 @@ def _facts(question: Question) -> str | None:
     return None
 
 
-def _propose(question: Question) -> str | None:
-    """The host's `healing_mode` is auto, or a person approved these very bytes."""
-    if question.approved or (question.host is not None and question.host.policy.mode == Mode.AUTO):
-        return None
-    name = question.host.name if question.host else "the host"
-    return f"healing_mode is propose on {name}: a person decides about {question.decision.action}."
-
-
 RULES: tuple[Rule, ...] = (
     Rule(name="stopped", outcome=Outcome.DENIED, objects=_stopped),
     Rule(name="no_action", outcome=Outcome.DENIED, objects=_no_action),
@@ -113,5 +105,7 @@ RULES: tuple[Rule, ...] = (
     Rule(name="cooldown", outcome=Outcome.DENIED, objects=history.cooldown),
     Rule(name="host", outcome=Outcome.UNKNOWN, objects=_host),
     Rule(name="facts", outcome=Outcome.UNKNOWN, objects=_facts),
-    Rule(name="propose", outcome=Outcome.NEEDS_APPROVAL, objects=_propose),
+    Rule(name="window", outcome=Outcome.NEEDS_APPROVAL, objects=leave.window),
+    Rule(name="risk", outcome=Outcome.NEEDS_APPROVAL, objects=leave.risk),
+    Rule(name="propose", outcome=Outcome.NEEDS_APPROVAL, objects=leave.propose),
 )

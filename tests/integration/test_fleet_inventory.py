@@ -122,6 +122,33 @@ def test_an_inventory_plugin_groups_hosts_and_the_groups_variables_count(write: 
     assert (web2.connection.address, web2.policy.mode) == ("web2.example.com", Mode.PROPOSE)
 
 
+def test_where_each_policy_variable_was_set_is_known(write: Write) -> None:
+    folder = write(
+        {
+            "hosts.ini": "[web]\nweb1 healing_mode=auto\n[web:vars]\nhealing_max_attempts=2\n",
+            "group_vars/web.yml": "healing_max_risk: low\nhealing_windows:\n  - 22:00-06:00 UTC\n",
+            "group_vars/all.yml": "healing_mode: auto\nhealing_max_risk: high\n",
+            "host_vars/web1.yml": "---\nhealing_max_risk: \"{{ 'hi' ~ 'gh' }}\"\nhealing_mode: off\n",
+        }
+    )
+
+    assert fleet(folder / "hosts.ini").host("web1").origins == {
+        "healing_mode": f"{folder}/host_vars/web1.yml, line 3",
+        "healing_max_attempts": f"{folder}/hosts.ini, line 4",
+        "healing_max_risk": f"{folder}/host_vars/web1.yml, line 2",
+        "healing_windows": f"{folder}/group_vars/web.yml, line 3",
+    }
+
+
+def test_a_bad_value_is_told_with_file_and_line(write: Write) -> None:
+    folder = write({"hosts.ini": "[web]\nweb1\n", "group_vars/web.yml": "x: y\nhealing_windows: []\n"})
+
+    text = refusal(folder / "hosts.ini")
+
+    assert "web1: healing_windows is an empty list, so no window would ever open" in text
+    assert f"It is set in {folder}/group_vars/web.yml, line 2" in text
+
+
 def test_templates_in_connection_values_are_resolved_for_each_host(write: Write) -> None:
     folder = write(
         {

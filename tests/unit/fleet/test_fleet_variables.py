@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from orchestrator.domain.actions import Risk
 from orchestrator.domain.hosts import Connection, Host, HostPolicy, LogFile, Mode, Permit
+from orchestrator.domain.windows import read_window
 from orchestrator.errors import InventoryError
 from orchestrator.fleet.variables import build_host
 
@@ -47,6 +49,9 @@ def test_a_host_without_variables_gets_every_careful_default() -> None:
         ({"healing_safe_directories": []}, "safe_directories", ()),
         ({"healing_permits": ["drop_page_cache"]}, "permits", frozenset({Permit.DROP_PAGE_CACHE})),
         ({"healing_permits": []}, "permits", frozenset()),
+        ({"healing_max_risk": "low"}, "max_risk", Risk.LOW),
+        ({"healing_windows": ["22:00-06:00 UTC"]}, "windows", (read_window("22:00-06:00 UTC"),)),
+        ({"healing_windows": "Sat,Sun 00:00-24:00 UTC"}, "windows", (read_window("Sat,Sun 00:00-24:00 UTC"),)),
         ({"healing_max_attempts": 1}, "max_attempts", 1),
         ({"healing_max_attempts": "2"}, "max_attempts", 2),
         ({"healing_cooldown_seconds": 0}, "cooldown_seconds", 0.0),
@@ -86,6 +91,20 @@ def test_log_files_carry_the_full_name_of_their_unit() -> None:
         ("healing_actions", [1], "holds 1; accepted"),
         ("healing_protected_services", {"nginx": True}, "accepted: a list of unit names"),
         ("healing_protected_services", ["a b"], "holds 'a b'"),
+        ("healing_protected_services", ["web[a"], "a pattern that can't be read"),
+        ("healing_protected_services", ["web]"], "a pattern that can't be read"),
+        ("healing_protected_services", ["web[]x"], "a pattern that can't be read"),
+        ("healing_protected_services", ["web[z-a]"], "closed and in order"),
+        ("healing_protected_services", ["*a*a*a*a*a"], "with at most 4 stars"),
+        ("healing_max_risk", "hgh", "is 'hgh'; accepted: low, medium, high (did you mean high?)"),
+        ("healing_max_risk", 2, "accepted: low, medium, high"),
+        ("healing_max_rsk", "low", "did you mean healing_max_risk?"),
+        ("healing_window", [], "did you mean healing_windows?"),
+        ("healing_windows", [], "no window would ever open"),
+        ("healing_windows", None, "is empty; accepted: a list of windows in calendar form, such as"),
+        ("healing_windows", [{"cron": "x"}], "accepted: a list of windows"),
+        ("healing_windows", ["22:00-22:00 UTC"], "never opens: it ends when it begins"),
+        ("healing_windows", ["10:00-11:00 UTC", "0 0 31 2 * for 1h UTC"], "no such month has a day 31"),
         ("healing_safe_directories", ["/"], "without /, .. and ~"),
         ("healing_safe_directories", ["/opt/../etc"], "holds '/opt/../etc'"),
         ("healing_safe_directories", ["opt"], "holds 'opt'"),
@@ -121,6 +140,17 @@ def test_a_bad_policy_value_names_host_variable_and_what_is_accepted(variable: s
 
     assert str(caught.value).startswith(f"web1: {variable} ")
     assert says in str(caught.value)
+
+
+def test_a_bad_value_is_told_with_the_place_where_it_was_set() -> None:
+    with pytest.raises(InventoryError, match=r"autoo.* It is set in group_vars/web.yml, line 4\.$"):
+        build_host("web1", [], {"healing_mode": "autoo"}, origins={"healing_mode": "group_vars/web.yml, line 4"})
+
+
+def test_a_pattern_with_brackets_and_stars_is_kept() -> None:
+    listed = ["db[0-9a]*", "web[ab]", "*a*b*"]
+
+    assert host({"healing_protected_services": listed}).policy.protected_services == set(listed)
 
 
 @pytest.mark.parametrize(

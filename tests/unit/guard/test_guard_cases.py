@@ -15,6 +15,7 @@ from orchestrator.domain.actions import Action, Decision, Parameter, ParameterSo
 from orchestrator.domain.hosts import Connection, Host, HostPolicy, Mode
 from orchestrator.domain.ids import Signature
 from orchestrator.domain.verdicts import Attempt, Facts, Outcome, PathFacts, UnitFacts
+from orchestrator.domain.windows import read_window
 from orchestrator.guard.judge import ALLOWED, RULES, judge
 from orchestrator.guard.question import Question
 
@@ -64,6 +65,10 @@ def _host(overrides: Mapping[str, Any]) -> Host:
             policy = replace(policy, actions=frozenset(value))
         elif key == "protected_services":
             policy = replace(policy, protected_services=frozenset(value))
+        elif key == "windows":
+            policy = replace(policy, windows=tuple(read_window(text) for text in value))
+        elif key == "max_risk":
+            policy = replace(policy, max_risk=Risk(value))
         elif key == "safe_directories":
             policy = replace(policy, safe_directories=tuple(value))
         elif key != "mode":
@@ -104,6 +109,8 @@ def question_of(given: Mapping[str, Any]) -> Question:
     name = given.get("action", "restart_service")
     parameters = given.get("parameters", DEFAULTS.get(name, {}))
     action = ACTIONS.get(name)
+    if action is not None:
+        action = replace(action, risk=Risk(given.get("risk", "low")))
     age = given.get("age", 10)
     return Question(
         decision=Decision(action=name, parameters=parameters, reason="", chooser="embedded"),

@@ -13,6 +13,7 @@ from orchestrator.domain.actions import Action, Decision, Parameter, ParameterSo
 from orchestrator.domain.hosts import Connection, Host, HostPolicy, Mode
 from orchestrator.domain.ids import Signature
 from orchestrator.domain.verdicts import Attempt, Facts, Outcome, PathFacts, UnitFacts
+from orchestrator.domain.windows import is_open, read_window
 from orchestrator.guard.judge import RULES, judge
 from orchestrator.guard.question import Question
 
@@ -33,13 +34,13 @@ STRICTNESS = {Outcome.ALLOWED: 0, Outcome.NEEDS_APPROVAL: 1, Outcome.UNKNOWN: 2,
 SIGNATURES = st.frozensets(st.sampled_from([Signature("a"), Signature("b")]), max_size=2)
 
 
-def _action(name: str, parameters: Mapping[str, ParameterSource]) -> Action:
+def _action(name: str, parameters: Mapping[str, ParameterSource], risk: Risk = Risk.MEDIUM) -> Action:
     return Action(
         id=name,
         title="",
         when="",
         not_when="",
-        risk=Risk.LOW,
+        risk=risk,
         reversible=False,
         task_timeout=30,
         run_timeout=60,
@@ -55,7 +56,7 @@ def _action(name: str, parameters: Mapping[str, ParameterSource]) -> Action:
 ACTIONS = {
     "restart_service": _action("restart_service", {"service": ParameterSource.UNIT}),
     "fix_permissions": _action("fix_permissions", {"path": ParameterSource.PATH}),
-    "free_disk_space": _action("free_disk_space", {}),
+    "free_disk_space": _action("free_disk_space", {}, Risk.HIGH),
     "restart_network": _action("restart_network", {"service": ParameterSource.UNIT}),
 }
 PARAMETERS = st.fixed_dictionaries({}, optional={"service": st.sampled_from(UNITS), "path": st.sampled_from(PATHS)})
@@ -73,15 +74,17 @@ def attempts(draw: st.DrawFn) -> Attempt:
 
 
 HOSTS = st.builds(
-    lambda mode, limit, protected: Host(
+    lambda mode, limit, protected, windows, risk: Host(
         name="web1",
         groups=(),
         connection=Connection(kind="ssh", address="192.0.2.1"),
-        policy=HostPolicy(mode=mode, max_attempts=limit, protected_services=protected),
+        policy=HostPolicy(mode=mode, max_attempts=limit, protected_services=protected, windows=windows, max_risk=risk),
     ),
     st.sampled_from(Mode),
     st.integers(0, 3),
     st.sampled_from([frozenset[str](), frozenset({"nginx"})]),
+    st.sampled_from([None, None, (read_window("10:00-14:00 UTC"),), (read_window("10:00-11:00 UTC"),)]),
+    st.sampled_from(Risk),
 )
 UNIT_FACTS = st.builds(
     lambda id, load, required_by: UnitFacts(
@@ -171,16 +174,18 @@ def test_nothing_is_allowed_without_host_facts_and_a_whitelisted_action(question
         assert question.action.id == question.decision.action
         assert question.decision.acts
         assert question.stopped is None
-        assert question.host.policy.mode == Mode.AUTO or question.approved
+        policy = question.host.policy
+        alone = policy.mode == Mode.AUTO and (policy.windows is None or is_open(policy.windows, question.now))
+        assert alone or question.approved
         assert question.decision.parameters.keys() == {p.name for p in question.action.parameters}
 
 
 @given(ANY)
-def test_approval_lifts_only_propose_and_age(question: Question) -> None:
+def test_approval_lifts_what_a_person_may_say_and_age_alone(question: Question) -> None:
     asked = judge(replace(question, approved=False))
     approved = judge(replace(question, approved=True))
 
-    if asked.rule == "propose":
+    if asked.rule in ("window", "risk", "propose"):
         assert approved.outcome == Outcome.ALLOWED
     elif asked.rule != "age":
         assert (approved.outcome, approved.rule) == (asked.outcome, asked.rule)
