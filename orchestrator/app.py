@@ -34,8 +34,7 @@ if TYPE_CHECKING:
     from orchestrator.domain.actions import Action
     from orchestrator.fleet.trust import ScannedKey
     from orchestrator.record.store import SqlStore
-    from orchestrator.waves import Waves
-    from orchestrator.worker import SWEEP, Worker
+    from orchestrator.worker import Worker
 
 #: What the kernel says of a process that nobody's login started.
 NO_LOGIN = 2**32 - 1
@@ -157,7 +156,8 @@ def _worker(loaded: Settings, lock: IO[bytes]) -> Worker:
     from orchestrator.notify.notifier import LogNotifier
     from orchestrator.record.tidy import Limits, Tidy
     from orchestrator.steps import Rooms
-    from orchestrator.worker import Worker
+    from orchestrator.waves import Waves
+    from orchestrator.worker import SWEEP, Worker
 
     loaded.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     store, actions = open_record(loaded, working=True), catalog.load(loaded.playbooks_dir, loaded.roles_dir)
