@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import string
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -28,6 +29,7 @@ EVIDENCE_MAX = 8192
 TOKENS_MAX = 32_000
 #: The share of them that the candidates may take; the rest is for the evidence.
 _OFFER_SHARE = 2 / 3
+_LETTERS = string.ascii_letters.encode()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,8 +71,9 @@ def tokens(text: str) -> int:
     Tokenizers take three or four letters of a word together, but hardly more than two of a random name, and digits
     and punctuation one by one. So this says more than the service counts, never less.
     """
-    letters = sum(char.isascii() and char.isalpha() for char in text)
-    return len(text.encode("utf-8", "replace")) - letters // 2
+    raw = text.encode("utf-8", "replace")
+    letters = len(raw) - len(raw.translate(None, _LETTERS))
+    return len(raw) - letters // 2
 
 
 def show(case: Case, *, mark: str | None = None, tokens_max: int = TOKENS_MAX, hide_addresses: bool = False) -> Shown:

@@ -99,10 +99,13 @@ def read_reply(text: str, candidates: Sequence[Candidate], *, chooser: str, show
             raise BadReply(f"The model chose {action} and gave parameters for it. A person must look.")
     else:
         _offered(action, parameters, [c for c in candidates if c.action == action])
+    reason = _shown(reply.reason)
+    if not reason:
+        raise BadReply("The model gave a reason that has nothing to read. A person must look.")
     return Decision(
         action=action,
         parameters=dict(parameters),
-        reason=_shown(reply.reason),
+        reason=reason,
         chooser=chooser,
         shown_digest=shown_digest,
         confidence=reply.confidence,

@@ -115,6 +115,12 @@ def test_the_reason_can_not_move_a_terminal_or_turn_text_around() -> None:
     assert shown.isprintable()
 
 
+@pytest.mark.parametrize("reason", [" ", "\x1b\x07", "\u202e\u200b\n"])
+def test_a_reason_that_shows_nothing_is_none(reason: str) -> None:
+    with pytest.raises(BadReply, match="nothing to read"):
+        read(json.dumps({"reason": reason, "choice": {"action": "none"}, "confidence": 1}))
+
+
 def test_the_schema_offers_nothing_to_do_where_nothing_is_offered() -> None:
     schema = response_schema(())
 
