@@ -25,7 +25,7 @@ chaos-short: setup ## kill it in every way, on real hosts: 4 minutes at most
 
 chaos: setup ## the same at every boundary, 200 kills and more: 75 minutes at most
 	@scripts/chaos
-	@$(VENV)/bin/pytest -q -m long tests/integration
+	@$(VENV)/bin/pytest -q -m long tests/integration tests/unit
 
 lint: setup ## the house rules alone
 	@scripts/test lint
