@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
+from orchestrator.decide.memory import bound
 from orchestrator.domain import ids
 from orchestrator.domain.actions import ESCALATE, Candidate, Decision
 from orchestrator.domain.ids import IncidentId
@@ -36,7 +37,10 @@ class Gathering(Steps):
         decision = self._first_decision(ids.decider_of(outbreak.id), incident.id)
         if decision is None or not fits(decision, case.candidates):
             return None
-        return replace(decision, reason=f"decided once for outbreak {outbreak.id}: {decision.reason}")
+        # Its own lines may be others than the decider's, and a person's word about them binds this host.
+        said = (self._store.precedents(one).word for one in dict.fromkeys(case.signatures))
+        shared = replace(decision, reason=f"decided once for outbreak {outbreak.id}: {decision.reason}")
+        return bound(shared, [word for word in said if word])
 
     def _first_decision(self, decider: IncidentId, asker: IncidentId) -> Decision | None:
         for _ in range(DECIDE_TRIES if decider != asker else 0):

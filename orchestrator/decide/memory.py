@@ -31,7 +31,7 @@ class MemoryChooser:
         pinned = {word.pinned for word in words if word.pinned}
         what = self._agreed(known, pinned) if pinned else self._proven(known)
         if what is None or not _is_offered(case, what) or _forbidden(words, what[0]):
-            return _bound(self._behind.choose(case), words)
+            return bound(self._behind.choose(case), words)
         action, parameters = what
         return Decision(
             action=action,
@@ -75,8 +75,8 @@ def _forbidden(words: Sequence[Word], action: str) -> Word | None:
     return next((word for word in words if word.forbids(action)), None)
 
 
-def _bound(decision: Decision, words: Sequence[Word]) -> Decision:
-    """The decision of the chooser behind, unless a person forbade it."""
+def bound(decision: Decision, words: Sequence[Word]) -> Decision:
+    """The decision of whoever made it, unless a person forbade that for a line in sight: then a person is told."""
     word = _forbidden(words, decision.action) if decision.acts else None
     if word is None:
         return decision

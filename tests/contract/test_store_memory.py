@@ -16,6 +16,7 @@ from orchestrator.domain.runs import RunKind, RunStatus
 from orchestrator.ports import DEEDS_KEPT, NOT_ATTEMPTS, Store
 from orchestrator.record.store import open_store
 from orchestrator.testing import MemoryStore
+from tests.contract.test_store_outbreaks import RESTART, acted
 from tests.support.past import DIED, NGINX, NOW, healing
 
 EXITED = Signature("e" * 16)
@@ -112,6 +113,29 @@ def test_an_injected_error_teaches_nothing(store: Store, origin: Origin, count: 
     healing(store, origin=origin)
 
     assert len(ends(store)) == count
+
+
+@pytest.mark.parametrize("end", [IncidentState.HEALED, IncidentState.ESCALATED])
+def test_each_member_of_a_wave_teaches_by_its_own_end(store: Store, end: IncidentState) -> None:
+    """Of three the first was acted on, the second refused, and the third left out."""
+    signature = Signature("sig-1")
+    _, members = acted(store)
+    for incident in members:
+        store.record_decision(incident, replace(RESTART, signatures=(signature,), chooser="memory"))
+    assert ends(store, signature) == [], "they are under way"
+    store.move(members[0], end, "so", expected=[IncidentState.HEALING])
+    for incident in members[1:]:
+        store.move(incident, IncidentState.ESCALATED, "so", expected=[IncidentState.HEALING])
+
+    (deed,) = store.precedents(signature).deeds
+
+    assert (deed.incident_id, deed.host, deed.healed, deed.chooser) == (
+        members[0],
+        "web1",
+        end is IncidentState.HEALED,
+        "memory",
+    )
+    assert [one.signature for one in store.remembered()] == [signature]
 
 
 def test_every_line_that_the_chooser_was_shown_is_taught_and_no_later_one(store: Store) -> None:

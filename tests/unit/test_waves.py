@@ -19,6 +19,7 @@ from orchestrator.domain.hosts import Connection, Host, HostPolicy, Mode
 from orchestrator.domain.ids import Cursor, Signature
 from orchestrator.domain.incidents import Incident, IncidentState, Origin
 from orchestrator.domain.outbreaks import MemberEnd, Outbreak, OutbreakState, wave_size
+from orchestrator.domain.precedents import Standing, Word
 from orchestrator.domain.records import LogRecord
 from orchestrator.domain.runs import PlaybookJob, PlaybookResult, RunKind, RunStatus
 from orchestrator.domain.verdicts import Facts, UnitFacts
@@ -302,6 +303,31 @@ def test_what_memory_of_another_host_says_is_not_taken_where_it_does_not_fit() -
     one.chooser.decision = replace(RESTART, parameters={"service": "mysql"})
     one.heal()
     assert [case.host for case in one.chooser.asked] == ["web1", "web2", "web3"]
+
+
+def test_a_persons_word_binds_a_host_whose_own_lines_it_is_about() -> None:
+    one = fleet(4)
+    more = replace(failure("web3"), message="nginx.service: Main process exited, code=killed, status=9/KILL")
+    signals = one.detector.detect([more], NOON)
+    one.store.absorb("web3", "journal", signals, None)
+    one.store.record_word(
+        Word(
+            signature=signals[0].signature,
+            template="",
+            standing=Standing.FORBIDDEN,
+            action="restart_service",
+            parameters={},
+            actor="cli:ann",
+            reason="it hides a leak",
+            at=NOON,
+        )
+    )
+
+    one.heal()
+
+    assert one.states == {"web1": "healed", "web2": "healed", "web3": "escalated", "web4": "healed"}
+    assert one.incident("web3").reason.endswith("which cli:ann forbade for this error: it hides a leak")
+    assert "web3" not in {name for wave in one.ran(RunKind.ACT) for name in wave}
 
 
 def test_two_hosts_are_two_healings() -> None:
