@@ -24,7 +24,6 @@ from orchestrator.domain.hosts import Host
 from orchestrator.domain.ids import Signature
 from orchestrator.domain.precedents import Precedents
 from orchestrator.domain.runs import RunStatus
-from orchestrator.domain.verdicts import Answer, Approval
 from orchestrator.errors import ConfigError, HealingError, Interrupted, StoreUnavailable
 from orchestrator.fleet.inventory import InventoryFleet
 from orchestrator.ports import Check, Store
@@ -284,20 +283,6 @@ def require_reason(why: str) -> None:
     """Raises ConfigError for an empty one."""
     if not why.strip():
         raise ConfigError("--reason is required: say why in a few words.")
-
-
-def answer(store: Store, approval_id: str, answered: Answer, who: str, why: str) -> Approval:
-    """Answer a question; the worker's sweep carries it out. Raises ConfigError where it can't be answered any more."""
-    require_reason(why)
-    current = store.approval(approval_id)
-    if current is None:
-        raise ConfigError(f"There is no approval {approval_id}. `healer approvals list` shows the open ones.")
-    done = store.answer(approval_id, answered, actor=who, reason=why, now=datetime.now(UTC))
-    if done is None:
-        current = store.approval(approval_id) or current
-        lapsed = current.answer is Answer.PENDING
-        raise ConfigError(f"{approval_id} {'has expired' if lapsed else f'was {current.answer} already'}.")
-    return done
 
 
 def require_worker(loaded: Settings, store: Store) -> None:

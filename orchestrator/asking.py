@@ -15,8 +15,10 @@ from orchestrator.domain import ids
 from orchestrator.domain.ids import IncidentId
 from orchestrator.domain.incidents import Incident, IncidentState
 from orchestrator.domain.runs import RunKind, RunStatus
-from orchestrator.domain.verdicts import Answer, Approval, Outcome
+from orchestrator.domain.verdicts import Answer, Approval, Facts, Outcome
 from orchestrator.follow_up import FollowUps
+from orchestrator.guard import binding
+from orchestrator.guard.answering import void
 from orchestrator.verify import judgement
 from orchestrator.verify.judgement import Check
 
@@ -46,17 +48,19 @@ class Asking(FollowUps, ABC):
 
     def ask(self, incident_id: str) -> None:
         """In the host's slot: judge again, look, see what would change, and ask."""
-        if not self._do("judge for asking", self._judge_for_asking, incident_id):
+        parts = self._do("judge for asking", self._judge_for_asking, incident_id)
+        if not isinstance(parts, dict):
             return
         if not self._do("look before asking", self._look_before_asking, incident_id):
             self._follow(incident_id)
             return
         changes = self._do("see what would change", self._see, incident_id)
         if isinstance(changes, str):
-            self._do("ask", self._ask, incident_id, changes)
+            self._do("ask", self._ask, incident_id, parts, changes)
 
-    def _judge_for_asking(self, incident_id: str) -> bool:
-        """It may have waited for the slot. False: there is nothing to ask; what follows instead is under way."""
+    def _judge_for_asking(self, incident_id: str) -> dict[str, str] | bool:
+        """What the question is bound to, by part. It may have waited for the slot: False where there is nothing to ask
+        any more, and what follows instead is under way."""
         incident, decision = self._incident(incident_id), self._decision(incident_id)
         if incident.state is not IncidentState.PLANNING:
             return False
@@ -67,7 +71,7 @@ class Asking(FollowUps, ABC):
             verdict = replace(verdict, digest=self._digest(incident_id))
         self._store.record_verdict(incident_id, verdict, facts)
         if verdict.outcome is Outcome.NEEDS_APPROVAL:
-            return not self._joins(incident, *DECIDED)
+            return False if self._joins(incident, *DECIDED) else self._parts(incident_id, facts)
         host = self._hand_over(incident_id)
         if host:
             self.start_apply(incident_id, host)
@@ -98,7 +102,11 @@ class Asking(FollowUps, ABC):
         # By line: a text that is too long to be looked at is dropped from there on.
         return "\n".join(redact(line) for line in changes.splitlines())
 
-    def _ask(self, incident_id: str, changes: str) -> bool:
+    def _parts(self, incident_id: str, facts: Facts) -> dict[str, str]:
+        parameters, host = self._decision(incident_id).parameters, self._host(incident_id)
+        return binding.parts(self._rooms.executor.parts(self._action(incident_id), parameters, (host,)), facts)
+
+    def _ask(self, incident_id: str, parts: dict[str, str], changes: str) -> bool:
         rooms, incident = self._rooms, self._incident(incident_id)
         decision, verdict = self._decision(incident_id), self._store.verdict(incident_id)
         now = rooms.now()
@@ -114,6 +122,8 @@ class Asking(FollowUps, ABC):
             asked_at=now,
             expires_at=now + timedelta(seconds=rooms.settings.approval_expiry_seconds),
             asked_by=incident.asked_by,
+            four_eyes=self._host(incident_id).policy.four_eyes,
+            parts=parts,
             changes=changes,
         )
         if self._store.approval(approval.id) is None:
@@ -124,6 +134,9 @@ class Asking(FollowUps, ABC):
 
     def _stands(self, incident_id: str, approval: Approval) -> bool:
         """Whether a person said yes, and not so long ago that they meant another state of the host."""
+        if approval.answer is Answer.VOID:
+            self.lapse(incident_id, void(approval))
+            return False
         if approval.answer is not Answer.APPROVED or approval.answered_at is None:
             self.escalate(incident_id, f"{approval.id} is {approval.answer}, so nothing was done")
             return False
@@ -136,3 +149,11 @@ class Asking(FollowUps, ABC):
             )
             return False
         return True
+
+    def _is_void(self, incident_id: str, approval: Approval, digest: str, facts: Facts) -> bool:
+        """Whether what was approved is not there any more: a person is told what changed, the next error asks again."""
+        why = binding.why_void(approval, digest, self._parts(incident_id, facts))
+        if why:
+            done = self._store.void(approval.id, why, actor="healing-bot", now=self._rooms.now())
+            self.lapse(incident_id, void(done or self._store.approval(approval.id) or approval))
+        return bool(why)

@@ -8,6 +8,7 @@ HealingError
 └── PermanentError           a person must act
     ├── ConfigError · CatalogError · InventoryError
     ├── HostKeyMismatch · HostAuthRefused
+    ├── AnswerRefused        a question takes no answer any more, or not theirs
     ├── BadReply             the model answered outside the schema
     └── RecordError          no record, no action
 
@@ -99,6 +100,18 @@ class ConfigError(PermanentError):
     """The config file or a setting is wrong."""
 
     code = "config"
+
+
+class AnswerRefused(PermanentError):
+    """A question to a person takes no answer any more, or not theirs."""
+
+    code = "answer_refused"
+    safe = ""
+
+    def __init__(self, message: str, *, bar: str) -> None:
+        super().__init__(message)
+        #: Stable: answered, expired, void, approver or four_eyes.
+        self.bar = bar
 
 
 class CatalogError(PermanentError):

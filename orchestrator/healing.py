@@ -205,19 +205,14 @@ class Healing(Asking, Gathering):
             return ""
         digest = self._digest(incident_id)
         facts = self._inspect(incident_id, decision)
+        if approval is not None and self._is_void(incident_id, approval, digest, facts):
+            return ""
         verdict = self._verdict(incident_id, decision, facts, approved=approval is not None)
         if verdict.outcome is not Outcome.ALLOWED:
             self._store.record_verdict(incident_id, verdict, facts)
             if verdict.rule == AGE:
                 return incident.host
             self.escalate(incident_id, f"refused by rule {verdict.rule} right before acting: {verdict.reason}")
-            return ""
-        if approval is not None and approval.digest != digest:
-            self.escalate(
-                incident_id,
-                f"{approval.id} was given for other bytes: playbook, role, parameters or host variables "
-                "changed since. Nothing was done; ask again with `healer heal`.",
-            )
             return ""
         self._store.record_verdict(incident_id, replace(verdict, digest=digest), facts)
         self._store.move(

@@ -139,6 +139,10 @@ class Executor(Protocol):
         """SHA-256 over action folder, role tree, parameters, host list and generated inventory."""
         ...
 
+    def parts(self, action: Action, parameters: Mapping[str, str], hosts: Sequence[Host]) -> Mapping[str, str]:
+        """The same by part: playbook, role, parameters, policy, hosts and inventory, each with its own digest."""
+        ...
+
 
 class Engine(Protocol):
     """The durable engine: only workers launch it."""
@@ -307,6 +311,13 @@ class Store(OutbreakStore, Protocol):
     def approvals(self, answers: Sequence[Answer] = (), limit: int = 100) -> tuple[Approval, ...]: ...
     def answer(self, approval_id: str, answer: Answer, *, actor: str, reason: str, now: datetime) -> Approval | None:
         """Compare and set from pending; None where it was answered or has lapsed."""
+        ...
+
+    def void(self, approval_id: str, why: str, *, actor: str, now: datetime) -> Approval | None:
+        """Compare and set from pending or approved: what it was asked for is not there any more, as the sentence says.
+
+        Who approved it stays recorded. None where it was denied, has expired or is void. `actor`: who found it so.
+        """
         ...
 
     # memory -------------------------------------------------------------------------------------

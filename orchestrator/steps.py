@@ -6,7 +6,7 @@ It knows no order; `healing.py` does.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
@@ -66,6 +66,14 @@ class Rooms:
     now: Callable[[], datetime]
     #: Waits so many seconds; True: the worker ends.
     wait: Callable[[float], bool]
+
+
+def inspect(probe: Probe, host: Host, action: Action, parameters: Mapping[str, str]) -> Facts:
+    """What the host says of what the parameters name; where they name nothing it is not asked. Raises as Probe does."""
+    chosen = [(one.source, parameters[one.name]) for one in action.parameters if one.name in parameters]
+    units = [value for source, value in chosen if source is ParameterSource.UNIT]
+    paths = [value for source, value in chosen if source is ParameterSource.PATH]
+    return probe.inspect(host, units, paths) if units or paths else Facts()
 
 
 class Steps:
@@ -172,14 +180,7 @@ class Steps:
         action = self._rooms.catalog.get(decision.action)
         if action is None:
             return Facts()
-        chosen = [
-            (one.source, decision.parameters[one.name]) for one in action.parameters if one.name in decision.parameters
-        ]
-        units = [value for source, value in chosen if source is ParameterSource.UNIT]
-        paths = [value for source, value in chosen if source is ParameterSource.PATH]
-        if not (units or paths):
-            return Facts()
-        return self._rooms.probe.inspect(self._host(incident_id), units, paths)
+        return inspect(self._rooms.probe, self._host(incident_id), action, decision.parameters)
 
     def _verdict(self, incident_id: str, decision: Decision, facts: Facts, *, approved: bool) -> Verdict:
         incident, now = self._incident(incident_id), self._rooms.now()

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 
+from orchestrator.answering import Desk
 from orchestrator.detect.severity import severity
 from orchestrator.detect.signature import signature
 from orchestrator.detect.subject import subject
@@ -25,6 +26,7 @@ from orchestrator.domain.outbreaks import OutbreakState
 from orchestrator.domain.records import LogRecord, Severity
 from orchestrator.domain.verdicts import Answer
 from orchestrator.errors import HealingError, InventoryError, RecordError, StoreUnavailable, TemporaryError
+from orchestrator.guard.answering import void
 from orchestrator.healing import Healing
 from orchestrator.ports import Collector, SourceState
 from orchestrator.steps import Rooms
@@ -88,7 +90,7 @@ class Worker:
         self._begun: set[str] = set()
         self._suspects: frozenset[str] = frozenset()
         self._rounds = 0
-        self.store, self.fleet = rooms.store, rooms.fleet
+        self.store, self.fleet, self.desk = rooms.store, rooms.fleet, Desk.within(rooms)
         self.hosts = rooms.fleet.hosts()
         self.chooser = rooms.chooser.name
         self.actions = tuple(rooms.catalog.actions.values())
@@ -387,6 +389,8 @@ class Worker:
                 self._healing.start_apply(incident.id, incident.host)
         elif approval.answer is Answer.DENIED:
             self._healing.escalate(incident.id, f"denied by {approval.answered_by}: {approval.answer_reason}")
+        elif approval.answer is Answer.VOID:
+            self._healing.lapse(incident.id, void(approval))
         elif approval.answer is Answer.EXPIRED or approval.expires_at <= now:
             store.answer(approval.id, Answer.EXPIRED, actor="healing-bot", reason="nobody answered", now=now)
             self._healing.lapse(incident.id, f"nobody answered {approval.id} in time; nothing was done")

@@ -16,7 +16,8 @@ from api.roles import Caller, needs
 from api.state import State
 from orchestrator.domain.access import Role
 from orchestrator.domain.verdicts import Answer, Approval
-from orchestrator.errors import ConfigError
+from orchestrator.errors import AnswerRefused
+from orchestrator.guard.answering import Bar
 
 router = APIRouter(prefix="/api/approvals", dependencies=[needs(Role.VIEWER)])
 
@@ -57,18 +58,22 @@ def approval(approval_id: str, state: State) -> dict[str, Any]:
 
 @router.post("/{approval_id}", dependencies=[needs(Role.APPROVER)], responses={**MISSING, **CONFLICT, **BODY})
 def answer(approval_id: str, answered: Answered, state: State, caller: Caller) -> dict[str, Any]:
-    """Carried out within a second by the worker. 409 where it was answered before or has lapsed."""
+    """Carried out within a second by the worker.
+
+    409 where it was answered before, has expired or is void; 403 where the host's policy lets somebody else answer.
+    """
     return {"status": "success", "approval": shapes.plain(answered_by(approval_id, answered, state, caller))}
 
 
 def answered_by(approval_id: str, answered: Answered, state: State, caller: Caller) -> Approval:
-    """The answered question. Raises ApiError: 404, 409."""
+    """The answered question. Raises ApiError: 403, 404, 409."""
     if state.store.approval(approval_id) is None:
         raise _unknown()
     try:
         return state.answer(approval_id, Answer(answered.answer), caller.actor, answered.reason)
-    except ConfigError as error:
-        raise ApiError(HTTPStatus.CONFLICT, "answered", str(error)) from error
+    except AnswerRefused as error:
+        status = HTTPStatus.FORBIDDEN if error.bar in (Bar.APPROVER, Bar.FOUR_EYES) else HTTPStatus.CONFLICT
+        raise ApiError(status, error.bar, str(error)) from error
 
 
 def _unknown() -> ApiError:

@@ -134,6 +134,11 @@ class ApprovalShape(Shape):
     answered_by: str
     answered_at: datetime | None
     answer_reason: str
+    void_reason: str = Field(description="what changed since it was asked; empty where it is not void")
+    parts: dict[str, str] = Field(
+        description="what its answer is bound to: digests, and what matters of the host's state"
+    )
+    four_eyes: bool = Field(description="whoever asked for the healing may not approve it")
     changes: str = Field(description="what `--check --diff` says that it would change")
     asked_by: str = Field(description="who asked for the healing; empty where a log line opened it")
     link: str
@@ -293,11 +298,21 @@ def run(one: Run) -> RunShape:
 def approval(one: Approval) -> ApprovalShape:
     """As /api/v1 shows it."""
     names = ("id", "host", "action", "digest", "rule", "reason", "asked_at", "expires_at")
-    answered = ("answer", "answered_by", "answered_at", "answer_reason", "changes", "asked_by")
+    answered = (
+        "answer",
+        "answered_by",
+        "answered_at",
+        "answer_reason",
+        "void_reason",
+        "changes",
+        "asked_by",
+        "four_eyes",
+    )
     return ApprovalShape(
         **{name: getattr(one, name) for name in (*names, *answered)},
         incident=one.incident_id,
         parameters=dict(one.parameters),
+        parts=dict(one.parts),
         link=f"{ROOT}/approvals/{one.id}",
     )
 

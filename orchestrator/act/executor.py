@@ -13,16 +13,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import IO, Protocol, TypeVar, cast
 
 from orchestrator.act import processes, workspace
-from orchestrator.act.changes import would_change
 from orchestrator.act.lease import Lapses
 from orchestrator.act.order import GO, PERMIT, Ended, cancel_mark, discard
+from orchestrator.act.readings import Readings
 from orchestrator.act.workspace import Workspace
-from orchestrator.domain.actions import Action
 from orchestrator.domain.hosts import Host
 from orchestrator.domain.ids import RunId, Signature
 from orchestrator.domain.runs import PlaybookJob, PlaybookResult, Run, RunStatus
@@ -62,7 +61,7 @@ class Runs(Protocol):
     def run(self, run_id: str) -> Run | None: ...
 
 
-class RunnerExecutor:
+class RunnerExecutor(Readings):
     """The Executor over ansible-runner, in one supervisor process a run."""
 
     def __init__(
@@ -78,7 +77,7 @@ class RunnerExecutor:
         `pause` passes the time between two tries to write a run's end, and is called with 0 now and then while a run
         is waited for; it may raise to give up, and the run is then left to whoever executes it next.
         """
-        self._settings = settings
+        super().__init__(settings)
         self._store = store
         self._probe = probe
         self._fleet = fleet
@@ -129,19 +128,6 @@ class RunnerExecutor:
     def _runs(self, run_id: str) -> bool:
         run = self._store.run(run_id)
         return run is not None and run.status is RunStatus.RUNNING
-
-    def changes(self, run_id: RunId) -> str:
-        """See ports.Executor."""
-        path = Workspace.of(run_id, self._settings).artifacts / "stdout"
-        try:
-            return would_change(path.read_text(encoding="utf-8", errors="replace"))
-        except OSError as error:
-            log.warning("run.stdout run=%s can't be read: %s", run_id, error)
-            return ""
-
-    def digest(self, action: Action, parameters: Mapping[str, str], hosts: Sequence[Host]) -> str:
-        """What a verdict and an approval are bound to. Raises CatalogError, RecordError."""
-        return workspace.bound_digest(action.folder, action.role, action.id, parameters, hosts, self._settings)
 
     def settle(self, run_id: str) -> bool:
         """Open the slot of a cut run if nothing of it runs on any of its hosts; whether it is open.

@@ -18,6 +18,7 @@ from typing import Any
 
 from orchestrator.act import digest, inventory, permissions
 from orchestrator.act.order import Order, discard, write_json, write_text
+from orchestrator.domain.actions import Action
 from orchestrator.domain.hosts import Host, Permit
 from orchestrator.domain.runs import PlaybookJob
 from orchestrator.errors import CatalogError, InventoryError, RecordError
@@ -89,6 +90,19 @@ def bound_digest(
         folder,
         role,
         extra_vars(action, parameters, hosts),
+        [host.name for host in hosts],
+        digest.keyed(inventory.render(hosts, settings), settings.state_dir),
+    )
+
+
+def bound_parts(
+    action: Action, parameters: Mapping[str, str], hosts: Sequence[Host], settings: Settings
+) -> dict[str, str]:
+    """What an approval is bound to, by part. Raises CatalogError, RecordError."""
+    return digest.run_parts(
+        action.folder,
+        action.role,
+        extra_vars(action.id, parameters, hosts),
         [host.name for host in hosts],
         digest.keyed(inventory.render(hosts, settings), settings.state_dir),
     )

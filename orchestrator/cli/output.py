@@ -38,6 +38,7 @@ STATE_STYLES = {
     "timed_out": "red",
     "refused": "red",
     "denied": "red",
+    "void": "red",
 }
 
 

@@ -80,6 +80,6 @@ def http(loaded: Settings, running: Worker) -> Server:
         look=running.ask_look,
         reading=running.states,
         actions=running.actions,
-        answer=lambda approval_id, answered, who, why: wiring.answer(store, approval_id, answered, who, why),
+        answer=running.desk.answer,
     )
     return Server(create_app(state), loaded.api_host, loaded.api_port, tls=loaded.tls_files, proxies=loaded.api_proxies)

@@ -87,6 +87,10 @@ class HostPolicy:
     max_age_seconds: float = 300.0
     #: Seconds of silence before `healed`; None: the action's own.
     hold_seconds: float | None = None
+    #: Who may answer questions about the host, such as `cli:ann` or `api:pager`; None: whoever may answer at all.
+    approvers: frozenset[str] | None = None
+    #: Whoever asked for a healing may not approve it.
+    four_eyes: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -101,6 +101,8 @@ class Answer(StrEnum):
     APPROVED = "approved"
     DENIED = "denied"
     EXPIRED = "expired"
+    #: What it was asked for is not there any more: playbook, role, parameters, hosts or the host's state changed.
+    VOID = "void"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -125,5 +127,11 @@ class Approval:
     answer_reason: str = ""
     #: Who asked for the healing; '' for a log line.
     asked_by: str = ""
+    #: Whoever asked for the healing may not approve it.
+    four_eyes: bool = False
+    #: What it is bound to, by part: digests of what would run, and what matters of the host's state. See guard.binding.
+    parts: Mapping[str, str] = field(default_factory=dict)
     #: What `--check --diff` said on the host when it was asked, bounded and redacted.
     changes: str = ""
+    #: What changed since it was asked, as a sentence; '': it is not void.
+    void_reason: str = ""

@@ -28,6 +28,8 @@ _PATTERN = re.compile(r"(?:[^\[\]]|\[[^\[\]]+\])+")
 _RANGE = re.compile(r"([^\[\]])-([^\[\]])(?=[^\[]*\])")
 #: Stars of one pattern: each costs time with every name that it is tried on.
 STARS_MAX = 4
+#: Who answers, as the ledger names them: by which way in, and who there.
+_ACTOR = re.compile(r"api|(?:api|cli|web):[A-Za-z0-9_][A-Za-z0-9_.@\\-]{0,62}", re.ASCII)
 _UNIT_TYPES = (".service", ".socket", ".timer", ".path", ".mount", ".target", ".slice", ".scope", ".swap")
 
 #: The most attempts that an inventory can allow: three, as the whole of healing-bot promises.
@@ -98,7 +100,7 @@ def _policy(known: Variables, actions: Collection[str] | None) -> HostPolicy:
     for field, (low, high) in _SECONDS.items():
         if known.has(f"healing_{field}"):
             given[field] = known.seconds(f"healing_{field}", low, high)
-    return HostPolicy(**given)
+    return HostPolicy(**given, **_answering(known))
 
 
 #: Fields in seconds, with the least and the most that make sense.
@@ -117,6 +119,8 @@ KNOWN = (
     "healing_cooldown_seconds",
     "healing_max_age_seconds",
     "healing_hold_seconds",
+    "healing_approvers",
+    "healing_four_eyes",
     "healing_log_files",
 )
 
@@ -213,6 +217,25 @@ def _permits(known: Variables) -> frozenset[Permit]:
             hint = f" (did you mean {near[0]}?)" if near else ""
             known.wrong(variable, f"holds {name!r}; accepted: {accepted}{hint}")
     return frozenset(Permit(name) for name in names)
+
+
+def _answering(known: Variables) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if known.has("healing_approvers"):
+        given["approvers"] = _approvers(known)
+    if known.has("healing_four_eyes"):
+        given["four_eyes"] = known.flag("healing_four_eyes")
+    return given
+
+
+def _approvers(known: Variables) -> frozenset[str]:
+    variable = "healing_approvers"
+    accepted = "a list such as cli:ann (a login), api (the token file), api:pager (a token); an empty one lets nobody"
+    names = known.strings(variable, accepted)
+    for name in names:
+        if not _ACTOR.fullmatch(name):
+            known.wrong(variable, f"holds {name!r}; accepted: {accepted}")
+    return frozenset(names)
 
 
 def _log_files(known: Variables) -> tuple[LogFile, ...]:

@@ -77,6 +77,7 @@ class DecisionRecords(Records):
             "answer": approval.answer.value,
             "reason": rows.clean(approval.reason),
             "asked_by": rows.clean(approval.asked_by),
+            "parts": {rows.clean(name): rows.clean(value) for name, value in approval.parts.items()},
             "changes": rows.clean(approval.changes),
         }
         with self._database.write() as connection:
@@ -93,6 +94,7 @@ class DecisionRecords(Records):
                 data={
                     "approval": approval.id,
                     "digest": approval.digest,
+                    "parts": dict(approval.parts),
                     "parameters": dict(approval.parameters),
                     "rule": approval.rule,
                     "asked_by": approval.asked_by,
@@ -117,8 +119,8 @@ class DecisionRecords(Records):
 
     def answer(self, approval_id: str, answer: Answer, *, actor: str, reason: str, now: datetime) -> Approval | None:
         """See ports.Store. Only `expired` may be written after the expiry."""
-        if answer is Answer.PENDING:
-            raise ValueError("pending is not an answer")
+        if answer in (Answer.PENDING, Answer.VOID):
+            raise ValueError(f"{answer} is not an answer")
         with self._database.write() as connection:
             query = sa.select(APPROVAL).where(APPROVAL.c.id == approval_id)
             row = connection.execute(query).mappings().first()
@@ -145,6 +147,30 @@ class DecisionRecords(Records):
                 text=f"{approval_id}: {answer} by {actor}: {reason}",
                 actor=actor,
                 data={"approval": approval_id, "digest": row["digest"]},
+            )
+            return rows.approval(connection.execute(query).mappings().one())
+
+    def void(self, approval_id: str, why: str, *, actor: str, now: datetime) -> Approval | None:
+        """See ports.Store."""
+        with self._database.write() as connection:
+            query = sa.select(APPROVAL).where(APPROVAL.c.id == approval_id)
+            row = connection.execute(query).mappings().first()
+            if row is None or row["answer"] not in (Answer.PENDING.value, Answer.APPROVED.value):
+                return None
+            connection.execute(
+                APPROVAL.update()
+                .where(APPROVAL.c.id == approval_id)
+                .values(answer=Answer.VOID.value, void_reason=rows.clean(why))
+            )
+            ledger.write(
+                connection,
+                now,
+                "approval.void",
+                incident_id=row["incident_id"],
+                host=row["host"],
+                text=f"{approval_id} is void. {why}",
+                actor=actor,
+                data={"approval": approval_id, "digest": row["digest"], "was": row["answer"]},
             )
             return rows.approval(connection.execute(query).mappings().one())
 

@@ -100,6 +100,9 @@ class FakeExecutor:
     def changes(self, run_id: RunId) -> str:
         return self.printed
 
+    def parts(self, action: Action, parameters: Mapping[str, str], hosts: Sequence[Host]) -> Mapping[str, str]:
+        return {"role": "r" * 64, "parameters": json.dumps(dict(parameters))}
+
     def digest(self, action: Action, parameters: Mapping[str, str], hosts: Sequence[Host]) -> str:
         seen = json.dumps([action.id, dict(parameters), [host.name for host in hosts]], sort_keys=True)
         return hashlib.sha256(seen.encode()).hexdigest()

@@ -63,8 +63,8 @@ class MemoryStore(MemoryAccess, MemoryExchanges, MemorySteps, MemoryOutbreaks):
         return tuple(one for one in found if not answers or one.answer in answers)[:limit]
 
     def answer(self, approval_id: str, answer: Answer, *, actor: str, reason: str, now: datetime) -> Approval | None:
-        if answer is Answer.PENDING:
-            raise ValueError("pending is not an answer")
+        if answer in (Answer.PENDING, Answer.VOID):
+            raise ValueError(f"{answer} is not an answer")
         with self._lock:
             asked = self._approvals.get(approval_id)
             if asked is None or asked.answer is not Answer.PENDING:
@@ -80,6 +80,17 @@ class MemoryStore(MemoryAccess, MemoryExchanges, MemorySteps, MemoryOutbreaks):
                 text=f"{approval_id}: {answer} by {actor}: {reason}",
                 actor=actor,
             )
+        return done
+
+    def void(self, approval_id: str, why: str, *, actor: str, now: datetime) -> Approval | None:
+        with self._lock:
+            asked = self._approvals.get(approval_id)
+            if asked is None or asked.answer not in (Answer.PENDING, Answer.APPROVED):
+                return None
+            done = replace(asked, answer=Answer.VOID, void_reason=why)
+            self._approvals[approval_id] = done
+            text = f"{approval_id} is void. {why}"
+            self.append("approval.void", incident_id=asked.incident_id, host=asked.host, text=text, actor=actor)
         return done
 
     def _known(self, incident_id: str) -> Incident:

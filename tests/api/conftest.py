@@ -23,7 +23,7 @@ from orchestrator.domain.incidents import IncidentState, Origin, Signal, Subject
 from orchestrator.domain.records import LogRecord, Severity
 from orchestrator.domain.runs import PlaybookJob, PlaybookResult, RunKind, RunStatus
 from orchestrator.domain.verdicts import Answer, Approval, Facts, Outcome, Verdict
-from orchestrator.errors import ConfigError, InventoryError
+from orchestrator.errors import AnswerRefused, InventoryError
 from orchestrator.ports import SourceState
 from orchestrator.record.store import SqlStore, open_store
 from orchestrator.testing import FakeFleet
@@ -54,6 +54,8 @@ class Stage:
     api_url: str = ""
     wait: float = 60.0
     webhook_secret: str = ""
+    #: Why no answer is taken.
+    bar: str = ""
     #: What the pipeline does with the incident that a report opened.
     pipeline: Callable[[SqlStore, IncidentId], None] = lambda store, incident: None
     triggered: list[dict[str, Any]] = field(default_factory=list)
@@ -101,9 +103,11 @@ class Stage:
         return self.store.absorb(host, "journal", [signal], None, origin=origin)[0]
 
     def answer(self, approval_id: str, answer: Answer, who: str, why: str) -> Approval:
+        if self.bar:
+            raise AnswerRefused(f"{who} may not.", bar=self.bar)
         done = self.store.answer(approval_id, answer, actor=who, reason=why, now=datetime.now(UTC))
         if done is None:
-            raise ConfigError(f"{approval_id} was answered already: nothing was changed.")
+            raise AnswerRefused(f"{approval_id} was answered already: nothing was changed.", bar="answered")
         return done
 
     @property

@@ -225,3 +225,19 @@ def test_a_question_is_answered_once_with_a_reason(stage: Stage, client: TestCli
     stored = stage.store.approvals([Answer.DENIED])[0]
     assert (stored.answered_by, stored.answer_reason) == ("api", "maintenance")
     assert_error(client.post("/api/approvals/apr-none", json={"answer": "denied", "reason": "x"}), 404, "not_found")
+
+
+@pytest.mark.parametrize(
+    ("bar", "status"), [("answered", 409), ("expired", 409), ("void", 409), ("approver", 403), ("four_eyes", 403)]
+)
+def test_an_answer_that_does_nothing_says_why(stage: Stage, client: TestClient, bar: str, status: int) -> None:
+    incident = stage.open()
+    asks(stage.store, incident)
+    stage.bar = bar
+
+    answer = client.post(
+        f"/api/approvals/apr-{incident.removeprefix('inc-')}", json={"answer": "approved", "reason": "looked"}
+    )
+
+    assert_error(answer, status, bar)
+    assert stage.store.approvals([Answer.PENDING])

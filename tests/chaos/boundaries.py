@@ -24,7 +24,7 @@ from orchestrator.record.store import SqlStore
 
 #: Transactions of the store that a healing makes.
 TRANSACTIONS = (
-    *("absorb", "move", "join", "open_step", "record_decision", "record_verdict", "ask", "answer"),
+    *("absorb", "move", "join", "open_step", "record_decision", "record_verdict", "ask", "answer", "void"),
     *("claim", "started", "finish", "open_slot", "append"),
     *("outbreak_for", "join_outbreak", "take_member", "end_member", "end_outbreak", "stop_outbreak"),
 )

@@ -6,10 +6,10 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from functools import partial
 
-from orchestrator import app
 from orchestrator.act import processes
 from orchestrator.domain.incidents import IncidentState
 from orchestrator.domain.runs import Run, RunKind
@@ -34,7 +34,9 @@ def _answer(answer: Answer, lane: Lane, patient: Patient) -> None:
         if one.state is IncidentState.PENDING_APPROVAL:
             for approval in lane.store.approvals((Answer.PENDING,)):
                 if approval.incident_id == one.id:
-                    app.answer(lane.store, approval.id, answer, "chaos", "the chaos suite")
+                    lane.store.answer(
+                        approval.id, answer, actor="chaos", reason="the chaos suite", now=datetime.now(UTC)
+                    )
 
 
 def _relapse(lane: Lane, patient: Patient) -> None:

@@ -14,7 +14,7 @@ from orchestrator.domain.ids import IncidentId, Signature, run_id
 from orchestrator.domain.incidents import IncidentState, Signal, Subject, SubjectKind
 from orchestrator.domain.records import LogRecord, Severity
 from orchestrator.domain.runs import PlaybookJob, PlaybookResult, RunKind, RunStatus
-from orchestrator.domain.verdicts import Approval
+from orchestrator.domain.verdicts import Answer, Approval
 from orchestrator.ports import Store
 from orchestrator.record.store import open_store
 from orchestrator.testing import MemoryStore
@@ -65,6 +65,8 @@ def question(incident: str) -> Approval:
         asked_at=NOW,
         expires_at=NOW + timedelta(hours=1),
         asked_by="api:ann",
+        four_eyes=True,
+        parts={"role": "r" * 64, "path:/opt/x:mode": "0644"},
         changes="TASK [Say it]\nchanged: [web1] => \u201equoted\u201c",
     )
 
@@ -127,3 +129,42 @@ def test_the_wait_for_an_answer_is_no_part_of_the_time_that_a_healing_takes(stor
 
     assert store.healing_seconds() == (6.0,)
     assert store.statistics().total_attempts == 1
+
+
+@pytest.mark.parametrize("first", [None, Answer.APPROVED])
+def test_a_question_becomes_void_once_and_who_approved_stays(store: Store, first: Answer | None) -> None:
+    incident = opened(store)
+    store.ask(question(incident))
+    if first is not None:
+        store.answer("apr-1", first, actor="cli:bob", reason="looked", now=NOW)
+
+    done = store.void("apr-1", "Since it was asked, the role x changed.", actor="cli:eve", now=NOW)
+    again = store.void("apr-1", "Something else.", actor="cli:eve", now=NOW)
+
+    assert done is not None
+    assert again is None
+    assert (done.answer, done.void_reason) == (Answer.VOID, "Since it was asked, the role x changed.")
+    assert done.answered_by == ("cli:bob" if first else "")
+    assert store.approval("apr-1") == done
+    assert store.answer("apr-1", Answer.APPROVED, actor="cli:bob", reason="so", now=NOW) is None
+    told = store.events(incident_id=incident)[-1]
+    assert (told.kind, told.actor) == ("approval.void", "cli:eve")
+
+
+@pytest.mark.parametrize("over", [Answer.DENIED, Answer.EXPIRED])
+def test_what_is_over_does_not_become_void(store: Store, over: Answer) -> None:
+    store.ask(question(opened(store)))
+    store.answer("apr-1", over, actor="cli:bob", reason="so", now=NOW)
+
+    assert store.void("apr-1", "Since then.", actor="cli:eve", now=NOW) is None
+    assert store.void("apr-none", "Since then.", actor="cli:eve", now=NOW) is None
+    found = store.approval("apr-1")
+    assert found is not None
+    assert found.answer is over
+
+
+def test_nobody_answers_void(store: Store) -> None:
+    store.ask(question(opened(store)))
+
+    with pytest.raises(ValueError, match="not an answer"):
+        store.answer("apr-1", Answer.VOID, actor="cli:bob", reason="", now=NOW)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
@@ -11,7 +12,7 @@ from orchestrator.domain import ids
 from orchestrator.domain.hosts import Mode
 from orchestrator.domain.incidents import IncidentState
 from orchestrator.domain.runs import RunStatus
-from orchestrator.domain.verdicts import Approval
+from orchestrator.domain.verdicts import Answer, Approval, Facts
 from orchestrator.errors import HostUnreachable
 from tests.unit.test_healing import NOON, Failing, House, house
 
@@ -129,7 +130,7 @@ def test_a_question_that_is_prepared_again_after_a_crash_is_asked_once() -> None
     before = len(one.store.events())
 
     one.now[0] = NOON + timedelta(minutes=1)
-    one.healing._ask(one.incident, "other changes")
+    one.healing._ask(one.incident, {}, "other changes")
     one.healing.ask(one.incident)
 
     asked = question(one)
@@ -137,3 +138,71 @@ def test_a_question_that_is_prepared_again_after_a_crash_is_asked_once() -> None
     assert (asked.asked_at, asked.changes) == (NOON, one.executor.printed)
     assert one.kinds == ["look", "plan"]
     assert len(one.store.events()) == before
+
+
+def approved(one: House) -> str:
+    name = ids.approval_id(ids.IncidentId(one.incident))
+    assert one.store.answer(name, Answer.APPROVED, actor="op", reason="looked", now=NOON)
+    return name
+
+
+def masked(one: House) -> None:
+    units = one.probe.facts.units
+    one.probe.facts = Facts(units={name: replace(unit, load_state="masked") for name, unit in units.items()})
+
+
+def changed_role(one: House) -> None:
+    one.executor.parts = lambda *_: {"role": "other"}  # type: ignore[method-assign]
+
+
+def changed_bytes(one: House) -> None:
+    one.executor.digest = lambda *_: "other"  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (changed_role, "the role restart_service changed"),
+        (changed_bytes, "playbook, role, parameters or host variables changed"),
+        (masked, "nginx on web1 is masked now (before: loaded)"),
+    ],
+)
+def test_what_changed_after_it_was_approved_is_void_right_before_acting(
+    change: Callable[[House], None], said: str
+) -> None:
+    one = house(mode=Mode.PROPOSE).plan()
+    name = approved(one)
+    change(one)
+
+    one.healing.start_apply(one.incident, "web1")
+
+    asked = one.store.approval(name)
+    assert asked is not None
+    assert (asked.answer, asked.answered_by) == (Answer.VOID, "op")
+    assert said in asked.void_reason
+    assert one.state is IncidentState.EXPIRED
+    assert one.reason.startswith(f"{name} is void. Since it was asked, ")
+    assert one.kinds == ["look", "plan"]
+
+
+def test_a_crash_between_void_and_its_end_changes_nothing() -> None:
+    one = house(mode=Mode.PROPOSE).plan()
+    name = approved(one)
+    one.store.void(name, "Since it was asked, the role restart_service changed.", actor="healing-bot", now=NOON)
+
+    one.healing.start_apply(one.incident, "web1")
+
+    assert one.state is IncidentState.EXPIRED
+    assert "the role restart_service changed" in one.reason
+    assert one.kinds == ["look", "plan"]
+
+
+def test_what_the_trouble_moves_meanwhile_does_not_void_it() -> None:
+    one = house(mode=Mode.PROPOSE).plan()
+    approved(one)
+    units = one.probe.facts.units
+    one.probe.facts = Facts(units={name: replace(unit, active_state="activating") for name, unit in units.items()})
+
+    one.healing.start_apply(one.incident, "web1")
+
+    assert one.state is IncidentState.HEALED

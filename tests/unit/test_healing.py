@@ -411,19 +411,6 @@ def test_a_denied_question_runs_nothing() -> None:
     assert one.kinds == ["look", "plan"]
 
 
-def test_an_approval_holds_for_its_bytes_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    one = house(mode=Mode.PROPOSE).plan()
-    approval = ids.approval_id(ids.IncidentId(one.incident))
-    one.store.answer(approval, Answer.APPROVED, actor="op", reason="looked", now=NOON)
-    monkeypatch.setattr(one.executor, "digest", lambda *_: "changed")
-
-    one.healing.apply(one.incident)
-
-    assert one.state is IncidentState.ESCALATED
-    assert "other bytes" in one.reason
-    assert one.kinds == ["look", "plan"]
-
-
 def test_approval_does_not_lift_a_denial() -> None:
     one = house(mode=Mode.PROPOSE).plan()
     approval = ids.approval_id(ids.IncidentId(one.incident))

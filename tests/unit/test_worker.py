@@ -179,7 +179,9 @@ def question(one: Desk, answer: Answer, *, expires: timedelta = timedelta(hours=
         expires_at=NOON + expires,
     )
     one.store.ask(approval)
-    if answer is not Answer.PENDING:
+    if answer is Answer.VOID:
+        one.store.void(approval.id, "Since it was asked, the role x changed.", actor="op", now=NOON)
+    elif answer is not Answer.PENDING:
         one.store.answer(approval.id, answer, actor="op", reason="looked", now=NOON)
     return incident
 
@@ -198,6 +200,7 @@ def test_an_approved_question_is_carried_out_once() -> None:
     ("answer", "after", "state", "says"),
     [
         (Answer.DENIED, 0, "escalated", "denied by op: looked"),
+        (Answer.VOID, 0, "expired", "is void. Since it was asked, the role x changed."),
         (Answer.PENDING, 59, "pending_approval", "asks"),
         (Answer.PENDING, 61, "expired", "nobody answered"),
     ],
