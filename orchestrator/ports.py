@@ -382,7 +382,10 @@ class Store(OutbreakStore, Protocol):
         host: str | None = None,
         kinds: Sequence[RunKind] = (),
         limit: int = 100,
-    ) -> tuple[Run, ...]: ...
+    ) -> tuple[Run, ...]:
+        """Newest first. Of an incident with those of its wave, as its host has them."""
+        ...
+
     def shut_runs(self) -> tuple[Run, ...]:
         """All that hold their hosts: they are running, or their slot is shut. Oldest first, without limit."""
         ...

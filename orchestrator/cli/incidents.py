@@ -98,7 +98,7 @@ def show(context: typer.Context, incident_id: str, as_json: output.Json = False)
     if member:
         where = f", wave {member.wave}" if member.wave else ""
         output.say(f"  outbreak {member.outbreak_id}{where}: {outbreaks.stands(member)}")
-    for run in (found.on(incident.host) for found in reversed(runs)):
+    for run in reversed(runs):
         output.say(f"  run {run.id}: {run.status} {run.reason}".rstrip())
     for event in events:
         output.say(f"  {output.when(event.at)} {event.kind} ({event.actor}): {event.text}")

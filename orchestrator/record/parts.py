@@ -19,17 +19,17 @@ PARTS = (
 )
 
 
-def of_incident(connection: sa.Connection, incident_id: str) -> sa.ColumnElement[bool]:
-    """The condition for the runs of an incident: its own, and those of its wave."""
+def of_incident(connection: sa.Connection, incident_id: str) -> tuple[sa.ColumnElement[bool], str]:
+    """The condition for the runs of an incident, its own and those of its wave; and its host there, '' without."""
     own = RUN.c.incident_id == incident_id
     query = sa.select(OUTBREAK_MEMBER.c.outbreak_id, OUTBREAK_MEMBER.c.host).where(
         OUTBREAK_MEMBER.c.incident_id == incident_id, OUTBREAK_MEMBER.c.wave > 0
     )
     member = connection.execute(query).first()
     if member is None:
-        return own
+        return own, ""
     there = sa.select(RUN_HOST.c.run_id).where(RUN_HOST.c.host == member.host)
-    return sa.or_(own, sa.and_(RUN.c.incident_id == member.outbreak_id, RUN.c.id.in_(there)))
+    return sa.or_(own, sa.and_(RUN.c.incident_id == member.outbreak_id, RUN.c.id.in_(there))), member.host
 
 
 def in_a_wave(connection: sa.Connection, hosts: list[str], but: str) -> bool:

@@ -164,9 +164,11 @@ class RunRecords(Records):
         if kinds:
             query = query.where(RUN.c.kind.in_([kind.value for kind in kinds]))
         with self._database.read() as connection:
-            if incident_id is not None:
-                query = query.where(of_incident(connection, incident_id))
-            return _whole(connection, connection.execute(query).mappings().all())
+            if incident_id is None:
+                return _whole(connection, connection.execute(query).mappings().all())
+            of_it, member = of_incident(connection, incident_id)
+            found = _whole(connection, connection.execute(query.where(of_it)).mappings().all())
+            return tuple(run.on(member) if member else run for run in found)
 
     def artifacts_due(self) -> dict[str, bool]:
         """See ports.Store."""

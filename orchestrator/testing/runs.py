@@ -140,8 +140,9 @@ class MemoryRuns(MemoryIncidents):
     ) -> tuple[Run, ...]:
         with self._lock:
             found = sorted(self._runs.values(), key=lambda one: (one.started, one.id), reverse=True)
+        member = self._members.get(incident_id or "")
         return tuple(
-            self._read(one)
+            self._read(one.on(member.host) if member and one.incident_id == member.outbreak_id else one)
             for one in found
             if (incident_id in (None, one.incident_id) or incident_id in self._owners(one))
             and (host is None or host in one.hosts)

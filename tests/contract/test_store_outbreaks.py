@@ -256,6 +256,8 @@ def test_the_runs_of_a_wave_are_those_of_its_members(store: Store) -> None:
     theirs = [ids.run_id(ids.wave_id(outbreak, 1), kind) for kind in (RunKind.ACT, RunKind.CHECK)]
     assert [run.id for run in store.runs(incident_id=first)] == theirs
     assert [run.id for run in store.runs(incident_id=second)] == theirs
+    assert {run.status for run in store.runs(incident_id=first)} == {RunStatus.SUCCEEDED}
+    assert {(run.status, run.reason) for run in store.runs(incident_id=second)} == {(RunStatus.REFUSED, "masked")}
     assert [run.id for run in store.runs(incident_id=outbreak)] == theirs
     assert store.runs(incident_id=third) == ()
 

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -22,7 +22,7 @@ from orchestrator.domain.outbreaks import MemberEnd, Outbreak, OutbreakState, wa
 from orchestrator.domain.precedents import Standing, Word
 from orchestrator.domain.records import LogRecord
 from orchestrator.domain.runs import PlaybookJob, PlaybookResult, RunKind, RunStatus
-from orchestrator.domain.verdicts import Facts, UnitFacts
+from orchestrator.domain.verdicts import Facts, Outcome, UnitFacts, Verdict
 from orchestrator.errors import HostUnreachable
 from orchestrator.healing import Healing
 from orchestrator.notify.alarm import StoreAlarm
@@ -477,6 +477,23 @@ def test_hosts_of_other_policy_have_a_wave_of_their_own() -> None:
     other = HostPolicy(mode=Mode.AUTO, protected_services=frozenset({"db.service"}))
     one = fleet(4, policies={"web3": other}).heal()
     assert one.ran(RunKind.ACT) == [["web1"], ["web2", "web4"], ["web3"]]
+
+
+def test_who_policy_lets_wait_comes_in_a_later_wave_and_stops_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = fleet(5)
+    judged = Waves._verdict
+
+    def one_at_a_time(waves: Waves, incident_id: str, *rest: Any, **named: Any) -> Verdict:
+        """A fleet in which one host may be healed at a time."""
+        verdict = judged(waves, incident_id, *rest, **named)
+        if any(member.held for member in one.store.members(one.outbreak.id)):
+            return replace(verdict, outcome=cast("Outcome", "later"), rule="fleet")
+        return verdict
+
+    monkeypatch.setattr(Waves, "_verdict", one_at_a_time)
+    one.heal()
+    assert one.ran(RunKind.ACT) == [[f"web{number}"] for number in range(1, 6)]
+    assert set(one.states.values()) == {"healed"}
 
 
 def test_a_host_that_another_healing_holds_is_taken_later() -> None:
