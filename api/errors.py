@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
+from api.paths import is_page
 from orchestrator.errors import HealingError, TemporaryError
+
+#: Request, status, code, sentence -> a page that says it.
+ErrorPage = Callable[[Request, int, str, str], Response]
 
 log = logging.getLogger("healing.api")
 
@@ -39,8 +43,10 @@ def error_response(
     return JSONResponse({"status": "error", "error": error}, status_code=status, headers=headers)
 
 
-def install(app: FastAPI) -> None:
-    """Every exception that leaves a route becomes the one shape; no traceback leaves the process."""
+def install(app: FastAPI, page: ErrorPage) -> None:
+    """Every exception that leaves a route becomes the one shape, or a page for who looks at one; no traceback leaves
+    the process."""
+    app.state.error_page = page
     app.add_exception_handler(ApiError, _api)
     app.add_exception_handler(HealingError, _healing)
     app.add_exception_handler(RequestValidationError, _invalid)
@@ -48,28 +54,44 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _internal)
 
 
-def _api(_request: Request, error: Exception) -> JSONResponse:
+def _answer(
+    request: Request,
+    status: int,
+    code: str,
+    message: str,
+    *,
+    field: str | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    if is_page(request.url.path) and "text/html" in request.headers.get("accept", ""):
+        page: ErrorPage = request.app.state.error_page
+        return page(request, status, code, message)
+    return error_response(status, code, message, field=field, headers=headers)
+
+
+def _api(request: Request, error: Exception) -> Response:
     if not isinstance(error, ApiError):
         raise error
-    return error_response(error.status, error.code, error.message, field=error.field)
+    return _answer(request, error.status, error.code, error.message, field=error.field)
 
 
-def _healing(_request: Request, error: Exception) -> JSONResponse:
+def _healing(request: Request, error: Exception) -> Response:
     if not isinstance(error, HealingError):
         raise error
     status = HTTPStatus.SERVICE_UNAVAILABLE if isinstance(error, TemporaryError) else HTTPStatus.INTERNAL_SERVER_ERROR
     log.warning("api.error %s: %s", error.code, error)
-    return error_response(status, error.code, str(error))
+    return _answer(request, status, error.code, str(error))
 
 
-def _invalid(_request: Request, error: Exception) -> JSONResponse:
+def _invalid(request: Request, error: Exception) -> Response:
     if not isinstance(error, RequestValidationError):
         raise error
     first = error.errors()[0]
     place = [str(part) for part in _sequence(first.get("loc"))]
     name = ".".join(place[1:]) if first.get("type") != "json_invalid" else ""
     said = str(first.get("msg", "invalid")).removeprefix("Value error, ")
-    return error_response(
+    return _answer(
+        request,
         HTTPStatus.UNPROCESSABLE_ENTITY,
         "invalid",
         f"{name or 'body'}: {said}.".replace("..", "."),
@@ -81,23 +103,24 @@ def _sequence(value: object) -> Sequence[object]:
     return value if isinstance(value, list | tuple) else ()
 
 
-def _http(request: Request, error: Exception) -> JSONResponse:
+def _http(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
     if error.status_code == HTTPStatus.BAD_REQUEST:
         # A body that is no text at all; one that is no JSON is reported as invalid already.
-        return error_response(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid", f"body: {error.detail}.", field="body")
+        return _answer(request, HTTPStatus.UNPROCESSABLE_ENTITY, "invalid", f"body: {error.detail}.", field="body")
     said = {
         HTTPStatus.NOT_FOUND: ("not_found", f"There is nothing at {request.url.path}."),
         HTTPStatus.METHOD_NOT_ALLOWED: ("method", f"{request.url.path} does not take {request.method}."),
     }
     code, message = said.get(HTTPStatus(error.status_code), ("http", str(error.detail)))
-    return error_response(error.status_code, code, message, headers=error.headers)
+    return _answer(request, error.status_code, code, message, headers=error.headers)
 
 
-def _internal(request: Request, error: Exception) -> JSONResponse:
+def _internal(request: Request, error: Exception) -> Response:
     log.error("api.internal %s %s", request.method, request.url.path, exc_info=error)
-    return error_response(
+    return _answer(
+        request,
         HTTPStatus.INTERNAL_SERVER_ERROR,
         "internal",
         "An error of ours, logged by `healer serve`. What was begun goes on by itself: see `healer incidents list`.",

@@ -8,18 +8,19 @@ Origin (forged form) gives it away. Whatever asks for a change is recorded, with
 from __future__ import annotations
 
 import asyncio
+import hmac
 import logging
 from http import HTTPStatus
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, RedirectResponse, Response
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import error_response
 from api.identity import Identities, Throttle
-from api.roles import PUBLIC, SIGNED
+from api.paths import FORMS, PUBLIC, SIGNED, STATIC, is_page
 from orchestrator.access import is_loopback
 from orchestrator.domain.access import ANONYMOUS, Identity
 from orchestrator.domain.speech import printable
@@ -32,9 +33,18 @@ BODY_SECONDS = 10.0
 READS = frozenset({"GET", "HEAD", "OPTIONS"})
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 #: A browser or proxy must keep no copy of what a host logged, nor guess its type.
-SAFE_HEADERS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
+SAFE_HEADERS = {
+    "cache-control": "no-store",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "same-origin",
+    # Nothing of elsewhere, and no script or style that stands in a page itself: whatever a host logged is text.
+    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+}
 
 
+#: Of a person's session. Not readable by scripts, and sent by no other site's form.
+COOKIE = "healer_session"
 #: Characters of a path that the ledger keeps.
 PATH_KEPT = 200
 
@@ -44,10 +54,12 @@ log = logging.getLogger("healing.api")
 class Guard:
     """ASGI middleware."""
 
-    def __init__(self, app: ASGIApp, *, identities: Identities, api_host: str, api_url: str) -> None:
+    def __init__(
+        self, app: ASGIApp, *, identities: Identities, throttle: Throttle, api_host: str, api_url: str
+    ) -> None:
         self._app = app
         self._identities = identities
-        self._throttle = Throttle()
+        self._throttle = throttle
         # A proxy on this machine passes on the name that people reach it by.
         named = {api_host.lower().strip("[]"), urlsplit(api_url).hostname or ""}
         self._names = LOOPBACK_NAMES | (named - {""})
@@ -70,11 +82,11 @@ class Guard:
             await send(message)
 
         reads, headers = scope["method"] in READS, Headers(scope=scope)
-        refused = self._misplaced(headers, reads=reads)
+        refused: Response | None = self._misplaced(headers, reads=reads)
         caller = ANONYMOUS
         if refused is None:
             found = await self._caller(scope, headers, reads=reads)
-            if isinstance(found, JSONResponse):
+            if isinstance(found, Response):
                 refused = found
             else:
                 caller = found
@@ -82,6 +94,10 @@ class Guard:
             body = await _body(headers, receive)
             if isinstance(body, JSONResponse):
                 refused = body
+            elif caller.csrf and not _of_our_form(headers, body, caller):
+                refused = error_response(
+                    HTTPStatus.FORBIDDEN, "csrf", "The form is older than the session. Nothing was done; load it again."
+                )
             else:
                 receive = _again(body, receive)
         scope.setdefault("state", {})["identity"] = caller
@@ -110,12 +126,11 @@ class Guard:
             )
         return None
 
-    async def _caller(self, scope: Scope, headers: Headers, *, reads: bool) -> Identity | JSONResponse:
+    async def _caller(self, scope: Scope, headers: Headers, *, reads: bool) -> Identity | Response:
         scheme, _, key = headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not key.strip():
-            free = (reads and self._loopback) or scope["path"] in PUBLIC | SIGNED
-            return ANONYMOUS if free else _unknown()
-        address = _address(scope)
+            return await self._visitor(scope, headers, reads=reads)
+        address = address_of(scope)
         wait = self._throttle.wait(address)
         if wait:
             return error_response(
@@ -134,19 +149,36 @@ class Guard:
             return _unknown()
         return caller
 
+    async def _visitor(self, scope: Scope, headers: Headers, *, reads: bool) -> Identity | Response:
+        """Who comes without a token: a person at a browser, or anybody where that is enough."""
+        path = str(scope["path"])
+        value = cookie(headers)
+        if value:
+            try:
+                person = await run_in_threadpool(self._identities.of_session, value)
+            except StoreUnavailable as error:
+                return error_response(HTTPStatus.SERVICE_UNAVAILABLE, error.code, str(error))
+            if person is not None:
+                return person
+        if (reads and self._loopback) or path in PUBLIC | SIGNED | FORMS or path.startswith(STATIC):
+            return ANONYMOUS
+        if reads and is_page(path):
+            return RedirectResponse(f"/login?{urlencode({'next': path})}", HTTPStatus.SEE_OTHER)
+        return _unknown()
+
     def _record(self, scope: Scope, caller: Identity, status: int) -> None:
         asked = f"{scope['method']} {printable(str(scope['path']))[:PATH_KEPT]}"
         self._append(
             "api.called",
-            f"{caller.actor} ({caller.role}) asked from {_address(scope)}: {asked}, answered {status or 'nothing'}",
+            f"{caller.actor} ({caller.role}) asked from {address_of(scope)}: {asked}, answered {status or 'nothing'}",
             caller.actor,
-            {"address": _address(scope), "asked": asked, "role": caller.role.value, "status": status},
+            {"address": address_of(scope), "asked": asked, "role": caller.role.value, "status": status},
         )
 
     def _record_wrong(self, scope: Scope) -> None:
         asked = f"{scope['method']} {printable(str(scope['path']))[:PATH_KEPT]}"
-        said = f"a wrong token came from {_address(scope)}: {asked}; more of them within 5 minutes are not recorded"
-        self._append("api.refused", said, ANONYMOUS.actor, {"address": _address(scope), "asked": asked})
+        said = f"a wrong token came from {address_of(scope)}: {asked}; more of them within 5 minutes are not recorded"
+        self._append("api.refused", said, ANONYMOUS.actor, {"address": address_of(scope), "asked": asked})
 
     def _append(self, kind: str, text: str, actor: str, data: dict[str, object]) -> None:
         try:
@@ -154,6 +186,22 @@ class Guard:
         except HealingError as error:
             # What was changed stands in the ledger by itself, written with the change.
             log.warning("a call could not be recorded: %s (%s)", text, error)
+
+
+def cookie(headers: Headers) -> str:
+    """The value of our cookie; '' where there is none."""
+    for part in headers.get("cookie", "").split(";"):
+        name, _, value = part.strip().partition("=")
+        if name == COOKIE:
+            return value
+    return ""
+
+
+def _of_our_form(headers: Headers, body: bytes, caller: Identity) -> bool:
+    given = headers.get("x-csrf-token", "")
+    if not given and headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+        given = parse_qs(body.decode("utf-8", "replace")).get("csrf", [""])[0]
+    return hmac.compare_digest(given.encode(), caller.csrf.encode())
 
 
 def _unknown() -> JSONResponse:
@@ -166,7 +214,7 @@ def _unknown() -> JSONResponse:
     )
 
 
-def _address(scope: Scope) -> str:
+def address_of(scope: Scope) -> str:
     client = scope.get("client")
     return str(client[0]) if client else "unknown"
 

@@ -9,12 +9,8 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.routing import APIRoute
 
 from api.errors import ApiError
+from api.paths import FORMS, PUBLIC, SIGNED
 from orchestrator.domain.access import Identity, Role
-
-#: Asked by supervisors and load balancers, which have no token; it says nothing but well or not.
-PUBLIC = frozenset({"/healthz"})
-#: Known by a signature over the body instead of a token; the route itself looks at it.
-SIGNED = frozenset({"/api/v1/hooks/signed"})
 
 
 def who(request: Request) -> Identity:
@@ -57,5 +53,5 @@ def role_of(route: APIRoute) -> Role | None:
 def require_roles(router: APIRouter) -> None:
     """Raises ValueError for a route that would be open by oversight."""
     for route in router.routes:
-        if isinstance(route, APIRoute) and route.path not in PUBLIC | SIGNED and role_of(route) is None:
+        if isinstance(route, APIRoute) and route.path not in PUBLIC | SIGNED | FORMS and role_of(route) is None:
             raise ValueError(f"the route {route.path} says no role that it needs")

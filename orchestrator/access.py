@@ -12,16 +12,18 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from orchestrator.domain.access import Role, Token
+from orchestrator.domain.access import Identity, Role, Session, Token
 from orchestrator.domain.hosts import Secret
 from orchestrator.errors import ConfigError
-from orchestrator.ports import Store
+from orchestrator.ports import ApiStore, Store
 
 #: A prefix by which scanners of leaked secrets know one, the token's id, and 256 random bits.
 _KEY = re.compile(r"healer_([0-9a-f]{12})_[A-Za-z0-9_-]{43}", re.ASCII)
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}", re.ASCII)
 #: Days that a token may last at most: one that nobody renews is one that nobody misses.
 DAYS_MAX = 3650
+#: A person signs in once a working day.
+SESSION_HOURS = 12
 #: Use is recorded to the minute: a client that asks each second writes nothing each second.
 USE_RECORDED = timedelta(minutes=1)
 
@@ -60,6 +62,42 @@ def known(store: Store, key: str, now: datetime) -> Token | None:
     if token.used_at is None or now - token.used_at >= USE_RECORDED:
         store.token_used(token.id, now)
     return token
+
+
+def open_session(store: ApiStore, key: str, token: Token | None, now: datetime) -> Secret:
+    """The value of a cookie for who showed a key; `token`: None for the one of the token file."""
+    value = Secret(secrets.token_urlsafe(32))
+    until = now + timedelta(hours=SESSION_HOURS)
+    if token is not None and token.expires_at is not None:
+        until = min(until, token.expires_at)
+    session = Session(
+        digest=_digest(value), token_id=token.id if token else "", key_digest=_digest(key), expires_at=until
+    )
+    store.open_session(session)
+    return value
+
+
+def of_session(store: ApiStore, value: str, own_key: str, now: datetime) -> Identity | None:
+    """Who opened the session of a cookie; None where it is over, or the key that opened it is. Raises StoreUnavailable.
+
+    `own_key`: the one of the token file.
+    """
+    session = store.session(_digest(value))
+    if session is None or session.expires_at <= now:
+        return None
+    csrf = hmac.new(value.encode(), b"csrf", hashlib.sha256).hexdigest()
+    if not session.token_id:
+        same = hmac.compare_digest(session.key_digest, _digest(own_key))
+        return Identity(actor="web", role=Role.ADMIN, csrf=csrf) if same else None
+    token = store.token(session.token_id)
+    if token is None or not token.good(now) or not hmac.compare_digest(session.key_digest, token.digest):
+        return None
+    return Identity(actor=f"web:{token.name}", role=token.role, csrf=csrf)
+
+
+def close_session(store: ApiStore, value: str) -> None:
+    """Signed out."""
+    store.close_session(_digest(value))
 
 
 def _digest(key: str) -> str:

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
-from orchestrator.domain.access import Token
+from orchestrator.domain.access import Session, Token
 from orchestrator.domain.actions import Action, Candidate, Decision
 from orchestrator.domain.exchanges import Exchange, Usage
+from orchestrator.domain.health import Trouble
 from orchestrator.domain.hosts import Host
 from orchestrator.domain.ids import Cursor, IncidentId, RunId, Signature
 from orchestrator.domain.incidents import Incident, IncidentState, Origin, Signal
@@ -463,7 +464,30 @@ class Reader(Protocol):
     def page_events(self, wanted: EventFilter, page: Page) -> Slice[Event]: ...
 
 
-class ApiStore(Store, Reader, Protocol):
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ended:
+    """A healing that acted and is over."""
+
+    incident_id: str
+    action: str
+    host: str
+    subject: str
+    state: IncidentState
+    started: datetime
+    #: From the act's start to the end of the incident's last run.
+    seconds: float
+
+
+class Charts(Protocol):
+    """What is counted for people; injected errors are left out. Raises StoreUnavailable, RecordError."""
+
+    def acts_by_day(self, since: datetime) -> tuple[tuple[str, str, IncidentState, int], ...]: ...
+    def ended_acts(self, since: datetime) -> tuple[Ended, ...]: ...
+    def common_templates(self, since: datetime, limit: int = 10) -> tuple[tuple[str, int], ...]: ...
+    def troubles(self, since: datetime) -> tuple[Trouble, ...]: ...
+
+
+class ApiStore(Store, Reader, Charts, Protocol):
     """What the API asks of the store."""
 
     def keyed(self, actor: str, key: str, digest: str, *, stale: datetime) -> KeyedRequest:
@@ -473,6 +497,12 @@ class ApiStore(Store, Reader, Protocol):
         """
         ...
 
+    def open_session(self, session: Session) -> None:
+        """Forgets those that have expired."""
+        ...
+
+    def session(self, digest: str) -> Session | None: ...
+    def close_session(self, digest: str) -> None: ...
     def answer_keyed(self, actor: str, key: str, answer: str) -> None: ...
 
 

@@ -29,11 +29,7 @@ def _page(
     cursor: Annotated[str, Query(max_length=400, description="`next` of the page before has it")] = "",
     sort: Annotated[Literal["newest", "oldest"], Query(description="which come first")] = "newest",
 ) -> Page:
-    try:
-        after = base64.b64decode(cursor.encode("ascii"), altchars=b"-_", validate=True).decode("utf-8")
-    except (UnicodeError, binascii.Error, ValueError) as error:
-        raise _bad_cursor() from error
-    return Page(limit=limit, after=after, oldest_first=sort == "oldest")
+    return Page(limit=limit, after=decoded(cursor), oldest_first=sort == "oldest")
 
 
 def _between(
@@ -55,11 +51,10 @@ def listed(request: Request, ask: Callable[[], Slice[T]], shape: Callable[[T], S
     try:
         found = ask()
     except BadCursor as error:
-        raise _bad_cursor() from error
+        raise bad_cursor() from error
     following = None
     if found.next is not None:
-        cursor = base64.urlsafe_b64encode(found.next.encode()).decode()
-        asked = request.url.include_query_params(cursor=cursor)
+        asked = request.url.include_query_params(cursor=encoded(found.next))
         following = f"{asked.path}?{asked.query}"
     return List(items=[shape(one) for one in found.items], next=following)
 
@@ -69,7 +64,21 @@ def missing(what: str, where: str) -> ApiError:
     return ApiError(HTTPStatus.NOT_FOUND, "not_found", f"There is no such {what}. GET {where} lists them.")
 
 
-def _bad_cursor() -> ApiError:
+def encoded(place: str) -> str:
+    """A place in a list as a cursor."""
+    return base64.urlsafe_b64encode(place.encode()).decode()
+
+
+def decoded(cursor: str) -> str:
+    """The place. Raises ApiError 422."""
+    try:
+        return base64.b64decode(cursor.encode("ascii"), altchars=b"-_", validate=True).decode("utf-8")
+    except (UnicodeError, binascii.Error, ValueError) as error:
+        raise bad_cursor() from error
+
+
+def bad_cursor() -> ApiError:
+    """422."""
     return ApiError(
         HTTPStatus.UNPROCESSABLE_ENTITY,
         "invalid",

@@ -110,7 +110,7 @@ class EventStream(Response):
 def _piece(event: shapes.EventShape) -> bytes:
     # JSON on one line: nothing in it can end the event or begin another field.
     data = json.dumps(event.model_dump(mode="json"), ensure_ascii=True)
-    return f"id: {event.seq}\nevent: {event.kind}\ndata: {data}\n\n".encode()
+    return f"id: {event.seq}\ndata: {data}\n\n".encode()
 
 
 async def _gone(receive: Receive) -> None:

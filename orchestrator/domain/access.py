@@ -54,9 +54,24 @@ class Token:
 class Identity:
     """Who asks, as far as a request shows it."""
 
-    #: For the ledger: `api`, `api:NAME`, or `anonymous`.
+    #: For the ledger: `api`, `api:NAME`, `web`, `web:NAME` at a browser, or `anonymous`.
     actor: str
     role: Role
+    #: What a form of this session must carry, so that no other site's form is taken for it; '': no session.
+    csrf: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Session:
+    """A person at a browser, who showed a token once."""
+
+    #: SHA-256 of the cookie's value.
+    digest: str = field(repr=False)
+    #: Whose token; '': that of the token file.
+    token_id: str
+    #: Digest of the key that was shown: with another key in its place, the session is over.
+    key_digest: str = field(repr=False)
+    expires_at: datetime
 
 
 #: Reading on the loopback address needs no key.

@@ -1,16 +1,17 @@
-"""Tokens of the API: digests, never a key. And requests that their clients named."""
+"""Tokens of the API: digests, never a key. And sessions, and requests that their clients named."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from orchestrator.domain.access import Role, Token
+from orchestrator.domain.access import Role, Session, Token
 from orchestrator.ports import KeyedRequest
 from orchestrator.record import ledger, rows
 from orchestrator.record.database import Records
-from orchestrator.record.schema import KEYED, TOKEN
+from orchestrator.record.schema import KEYED, SESSION, TOKEN
 
 #: How long a key is known.
 KEPT = timedelta(days=2)
@@ -69,6 +70,23 @@ class AccessRecords(Records):
         """See ports.Store."""
         with self._database.write(last=True) as connection:
             connection.execute(TOKEN.update().where(TOKEN.c.id == token_id).values(used_at=at))
+
+    def open_session(self, session: Session) -> None:
+        """See ports.ApiStore."""
+        with self._database.write() as connection:
+            connection.execute(SESSION.delete().where(SESSION.c.expires_at < self._clock()))
+            connection.execute(SESSION.insert().values(asdict(session)))
+
+    def session(self, digest: str) -> Session | None:
+        """See ports.ApiStore."""
+        with self._database.read() as connection:
+            row = connection.execute(sa.select(SESSION).where(SESSION.c.digest == digest)).mappings().first()
+        return Session(**row) if row else None
+
+    def close_session(self, digest: str) -> None:
+        """See ports.ApiStore."""
+        with self._database.write() as connection:
+            connection.execute(SESSION.delete().where(SESSION.c.digest == digest))
 
     def keyed(self, actor: str, key: str, digest: str, *, stale: datetime) -> KeyedRequest:
         """See ports.ApiStore."""

@@ -357,6 +357,15 @@ sa.Index(
     postgresql_where=TOKEN.c.revoked_at.is_(None),
 )
 
+#: People at a browser. Of the cookie, only a digest is here.
+SESSION = _table(
+    "session",
+    _text("digest", primary_key=True),
+    _text("token_id"),
+    _text("key_digest"),
+    _moment("expires_at"),
+)
+
 #: Requests that their clients named with a key, so that a repeat is harmless.
 KEYED = _table(
     "keyed_request",

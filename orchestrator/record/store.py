@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from orchestrator.record.access import AccessRecords
+from orchestrator.record.charts import ChartRecords
 from orchestrator.record.database import connect, path_of, utc_now
 from orchestrator.record.decisions import DecisionRecords
 from orchestrator.record.exchanges import ExchangeRecords
@@ -34,6 +35,7 @@ class SqlStore(
     AccessRecords,
     StepRecords,
     ReadingRecords,
+    ChartRecords,
 ):
     """Implements ports.Store and ports.Reader; safe to share between threads, and its file between processes."""
 

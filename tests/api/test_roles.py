@@ -11,7 +11,8 @@ from fastapi.testclient import TestClient
 
 from api.identity import ADDRESSES, WINDOW, WRONG_MAX, Throttle
 from api.main import ROUTES, create_app
-from api.roles import PUBLIC, SIGNED, require_roles, role_of
+from api.paths import PUBLIC, SIGNED
+from api.roles import require_roles, role_of
 from orchestrator import access
 from orchestrator.domain.access import Role
 from orchestrator.errors import StoreUnavailable

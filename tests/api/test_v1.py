@@ -356,7 +356,11 @@ def test_the_stream_goes_on_where_it_broke_off(stage: Stage) -> None:
     finally:
         server.stop()
 
-    assert [(one["id"], one["event"]) for one in found] == [("2", "test.line"), ("3", "test.line"), ("4", "test.line")]
+    assert [(one["id"], json.loads(one["data"])["kind"]) for one in found] == [
+        ("2", "test.line"),
+        ("3", "test.line"),
+        ("4", "test.line"),
+    ]
     assert [json.loads(one["data"])["text"].partition("\n")[0] for one in found] == ["line 1", "line 2", "line 3"]
 
 

@@ -33,6 +33,7 @@ BESIDE_HEALING = (
     *("beat", "expire_quiet", "stop", "resume"),
     *("artifacts_removed", "prune_incidents", "release_ledger", "delete_released", "shrink"),
     *("add_token", "revoke_token", "token_used", "keyed", "answer_keyed"),
+    *("open_session", "close_session"),
     *("record_word", "withdraw_word"),
     # The suite asks no model. Killed there, a step asks again, and the question is on record twice.
     "record_exchange",

@@ -122,6 +122,13 @@ def _tokens(op: Operations) -> None:
         sa.Column("used_at", MOMENT),
     )
     op.create_table(
+        "session",
+        _text("digest", primary_key=True),
+        _text("token_id"),
+        _text("key_digest"),
+        sa.Column("expires_at", MOMENT, nullable=False),
+    )
+    op.create_table(
         "keyed_request",
         _text("actor", primary_key=True),
         _text("key", primary_key=True),

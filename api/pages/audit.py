@@ -1,0 +1,103 @@
+"""Audit: who did what and when, and a month of it to take away."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Literal
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse, StreamingResponse
+
+from api.errors import ApiError
+from api.pages.incidents import following, paged
+from api.pages.site import page
+from api.roles import needs
+from api.state import ApiState, State
+from api.v1 import shapes
+from api.v1.queries import bad_cursor
+from orchestrator.domain.access import Role
+from orchestrator.domain.pages import EventFilter, Page
+from orchestrator.ports import BadCursor, Event
+
+router = APIRouter(include_in_schema=False, dependencies=[needs(Role.VIEWER)])
+
+#: Lines that an export reads at a time.
+AT_ONCE = 1000
+COLUMNS = ("seq", "at", "kind", "host", "incident_id", "actor", "text")
+#: What a spreadsheet would take for a formula.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+@router.get("/audit")
+def audit(
+    request: Request, state: State, kind: str = "", actor: str = "", host: str = "", incident: str = ""
+) -> HTMLResponse:
+    """Newest first."""
+    wanted = EventFilter(kind=kind or None, actor=actor or None, host=host or None, incident_id=incident or None)
+    try:
+        found = state.store.page_events(wanted, paged(request))
+    except BadCursor as error:
+        raise bad_cursor() from error
+    return page(
+        request,
+        "audit.html",
+        stopped=state.store.stopped(),
+        events=found.items,
+        next=following(request, found.next),
+        kind=kind,
+        actor=actor,
+        host=host,
+        incident=incident,
+        month=f"{datetime.now(UTC):%Y-%m}",
+    )
+
+
+@router.get("/audit/export")
+def export(state: State, month: str, form: Literal["csv", "jsonl"] = "jsonl") -> StreamingResponse:
+    """One month of the ledger, oldest first. `month` is such as 2026-01, in UTC."""
+    try:
+        since = datetime.strptime(month, "%Y-%m").replace(tzinfo=UTC)
+        until = since.replace(year=since.year + since.month // 12, month=since.month % 12 + 1)
+    except ValueError as error:
+        raise ApiError(
+            HTTPStatus.UNPROCESSABLE_ENTITY, "invalid", "month: accepted is a month such as 2026-01.", field="month"
+        ) from error
+    lines = _csv if form == "csv" else _jsonl
+    kind = "text/csv" if form == "csv" else "application/x-ndjson"
+    return StreamingResponse(
+        lines(_events(state, EventFilter(since=since, until=until))),
+        media_type=kind,
+        headers={"content-disposition": f'attachment; filename="audit-{since:%Y-%m}.{form}"'},
+    )
+
+
+def _events(state: ApiState, wanted: EventFilter) -> Iterator[Event]:
+    after: str | None = ""
+    while after is not None:
+        found = state.store.page_events(wanted, Page(limit=AT_ONCE, after=after, oldest_first=True))
+        yield from found.items
+        after = found.next
+
+
+def _jsonl(events: Iterator[Event]) -> Iterator[str]:
+    for event in events:
+        yield json.dumps(shapes.event(event).model_dump(mode="json"), ensure_ascii=True) + "\n"
+
+
+def _csv(events: Iterator[Event]) -> Iterator[str]:
+    written = io.StringIO()
+    writer = csv.writer(written)
+    writer.writerow(COLUMNS)
+    for event in events:
+        cells = [str(getattr(event, name)) for name in COLUMNS]
+        cells[1] = event.at.astimezone(UTC).isoformat()
+        writer.writerow([f"'{cell}" if cell.startswith(_FORMULA) else cell for cell in cells])
+        yield written.getvalue()
+        written.seek(0)
+        written.truncate()
+    yield written.getvalue()

@@ -1,0 +1,99 @@
+"""Incidents, and the story of one: from its lines to its end."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse
+
+from api.errors import ApiError
+from api.pages.site import page, states
+from api.roles import needs
+from api.state import State
+from api.v1.queries import bad_cursor, decoded, encoded
+from orchestrator.domain import ids
+from orchestrator.domain.access import Role
+from orchestrator.domain.ids import IncidentId
+from orchestrator.domain.pages import IncidentFilter, Page
+from orchestrator.ports import BadCursor, Event
+
+router = APIRouter(include_in_schema=False, dependencies=[needs(Role.VIEWER)])
+
+#: Rows on a page; lines of evidence, and steps, of one story.
+ROWS, LINES, STEPS = 50, 50, 1000
+
+
+def paged(request: Request) -> Page:
+    """Which part of a list is asked for. Raises ApiError 422."""
+    return Page(limit=ROWS, after=decoded(request.query_params.get("cursor", "")))
+
+
+def following(request: Request, place: str | None) -> str:
+    """The URL of the next page; '' on the last one."""
+    if place is None:
+        return ""
+    asked = {**dict(request.query_params), "cursor": encoded(place)}
+    return f"{request.url.path}?{urlencode(asked)}"
+
+
+@router.get("/incidents")
+def incidents(request: Request, state: State, group: str = "", host: str = "", text: str = "") -> HTMLResponse:
+    """Newest first; by group of states, host and words."""
+    wanted = IncidentFilter(states=states(group), host=host or None, text=text[:200] or None)
+    try:
+        found = state.store.page_incidents(wanted, paged(request))
+    except BadCursor as error:
+        raise bad_cursor() from error
+    return page(
+        request,
+        "incidents.html",
+        stopped=state.store.stopped(),
+        incidents=found.items,
+        next=following(request, found.next),
+        group=group,
+        host=host,
+        text=text,
+        hosts=sorted(one.name for one in state.fleet.hosts()),
+    )
+
+
+@router.get("/incidents/{incident_id}")
+def incident(request: Request, incident_id: str, state: State) -> HTMLResponse:
+    """The story: evidence, choice, verdict, question, runs, end, each with its time."""
+    return page(request, "incident.html", **_story(state, incident_id))
+
+
+@router.get("/parts/incidents/{incident_id}")
+def part(request: Request, incident_id: str, state: State) -> HTMLResponse:
+    """The story anew, while it goes on."""
+    return page(request, "parts/incident.html", **_story(state, incident_id))
+
+
+def _story(state: State, incident_id: str) -> dict[str, Any]:
+    store = state.store
+    found = store.incident(incident_id)
+    if found is None:
+        raise ApiError(HTTPStatus.NOT_FOUND, "not_found", "There is no such incident; it may have been pruned.")
+    events = store.events(incident_id=incident_id, limit=STEPS)
+    runs = tuple(reversed(store.runs(incident_id=incident_id)))
+    return {
+        "stopped": store.stopped(),
+        "incident": found,
+        "evidence": store.evidence(incident_id, LINES),
+        "decision": store.decision(incident_id),
+        "decided": _at(events, "decision.made"),
+        "verdict": store.verdict(incident_id),
+        "judged": _at(events, "verdict.given"),
+        "approval": store.approval(ids.approval_id(IncidentId(incident_id))),
+        "runs": runs,
+        "events": events,
+        "over": found.state.value in ("healed", "already_well", "escalated", "noise", "expired", "joined"),
+    }
+
+
+def _at(events: tuple[Event, ...], kind: str) -> datetime | None:
+    return next((event.at for event in reversed(events) if event.kind == kind), None)

@@ -1,0 +1,94 @@
+"""Now: what is sick, what is being done, what waits for a person. And what of it changes while one looks."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse
+
+from api.pages.site import page
+from api.roles import needs
+from api.routes.status import monitoring
+from api.state import ApiState, State
+from orchestrator.domain.access import Role
+from orchestrator.domain.health import WEEK, Trouble, health
+from orchestrator.domain.incidents import UNDER_WAY, Incident, IncidentState
+from orchestrator.domain.verdicts import Answer
+
+router = APIRouter(include_in_schema=False, dependencies=[needs(Role.VIEWER)])
+
+#: Rows of a list on this page; the other pages have the rest.
+SHOWN = 30
+#: A score below which a host is shown as sick, and as unwell.
+SICK, UNWELL = 60, 90
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A host in the grid."""
+
+    name: str
+    score: int
+    #: good, asks, bad or plain, and the same in a word.
+    tone: str
+    word: str
+
+
+@router.get("/")
+def now(request: Request, state: State) -> HTMLResponse:
+    """The whole page."""
+    return page(request, "now.html", **_now(state))
+
+
+@router.get("/parts/now")
+def parts(request: Request, state: State) -> HTMLResponse:
+    """What of it changes."""
+    return page(request, "parts/now.html", **_now(state))
+
+
+def _now(state: ApiState) -> dict[str, Any]:
+    store = state.store
+    under_way = store.incidents(states=sorted(UNDER_WAY), limit=1000)
+    escalated = store.incidents(states=(IncidentState.ESCALATED,), limit=1000)
+    approvals = store.approvals((Answer.PENDING,), limit=SHOWN)
+    healing = [one for one in under_way if one.state is not IncidentState.PENDING_APPROVAL]
+    return {
+        "stopped": store.stopped(),
+        "monitoring": monitoring(state),
+        "groups": _grid(state, (*under_way, *escalated)),
+        "healing": healing[:SHOWN],
+        "healing_more": max(0, len(healing) - SHOWN),
+        "approvals": approvals,
+        "escalated": escalated[:SHOWN],
+        "escalated_more": max(0, len(escalated) - SHOWN),
+        "recent": [one for one in store.incidents(limit=SHOWN) if one.state in (IncidentState.HEALED,)][:10],
+        "hosts": len(state.fleet.hosts()),
+    }
+
+
+def _grid(state: ApiState, standing: tuple[Incident, ...]) -> list[tuple[str, list[Cell]]]:
+    """Hosts by their first group, as the inventory has them, each with its health."""
+    moment = datetime.now(UTC)
+    by_host: dict[str, list[Trouble]] = defaultdict(list)
+    for trouble in state.store.troubles(moment - WEEK):
+        by_host[trouble.host].append(trouble)
+    worst: dict[str, str] = {}
+    for incident in standing:
+        known = worst.get(incident.host)
+        if incident.state is IncidentState.ESCALATED or known is None:
+            worst[incident.host] = incident.state.value
+    reading = {one.host: one.state for one in state.reading()}
+    groups: dict[str, list[Cell]] = defaultdict(list)
+    for host in state.fleet.hosts():
+        score = health(by_host[host.name], moment).score
+        word = worst.get(host.name, "")
+        away = reading.get(host.name, "") == "down"
+        tone = "bad" if word == "escalated" or score < SICK else "asks" if word or score < UNWELL else "good"
+        shown = "not reached" if away else word.replace("_", " ") or "well"
+        cell = Cell(host.name, score, "plain" if away else tone, shown)
+        groups[next((group for group in host.groups if group != "all"), "ungrouped")].append(cell)
+    return sorted(groups.items())

@@ -1,0 +1,90 @@
+"""Runs, and the review of one: what each task did on each host, in which order, and for how long."""
+
+from __future__ import annotations
+
+from collections import Counter
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse
+
+from api.errors import ApiError
+from api.pages.incidents import following, paged
+from api.pages.site import page
+from api.roles import needs
+from api.state import State
+from api.v1.queries import bad_cursor
+from orchestrator.domain.access import Role
+from orchestrator.domain.pages import RunFilter
+from orchestrator.domain.runs import RunStatus
+from orchestrator.errors import RecordError
+from orchestrator.ports import BadCursor
+from orchestrator.record import artifacts
+
+router = APIRouter(include_in_schema=False, dependencies=[needs(Role.VIEWER)])
+
+#: Tasks on one page: a browser draws them at once.
+TASKS = 200
+
+
+@router.get("/runs")
+def runs(request: Request, state: State, host: str = "", action: str = "") -> HTMLResponse:
+    """Newest first."""
+    wanted = RunFilter(host=host or None, action=action or None)
+    try:
+        found = state.store.page_runs(wanted, paged(request))
+    except BadCursor as error:
+        raise bad_cursor() from error
+    return page(
+        request,
+        "runs.html",
+        stopped=state.store.stopped(),
+        runs=found.items,
+        next=following(request, found.next),
+        host=host,
+        action=action,
+        hosts=sorted(one.name for one in state.fleet.hosts()),
+        actions=[one.id for one in state.actions],
+    )
+
+
+@router.get("/runs/{run_id}")
+def run(request: Request, run_id: str, state: State, first: int = 0) -> HTMLResponse:
+    """One run."""
+    found = state.store.run(run_id)
+    if found is None:
+        raise ApiError(HTTPStatus.NOT_FOUND, "not_found", "There is no such run; it may have been pruned.")
+    folder = artifacts.folder_of(state.settings.artifacts_dir, found.id)
+    shown: dict[str, Any] = {"problem": "", "tasks": (), "files": (), "stdout": "", "playbook": ""}
+    try:
+        shown["tasks"] = artifacts.tasks(folder)
+        shown["files"] = artifacts.files(folder)
+        shown["stdout"] = artifacts.stdout(folder)
+        shown["playbook"] = _playbook(state, found.id)
+    except RecordError as error:
+        shown["problem"] = str(error)
+    tasks = shown.pop("tasks")
+    first = max(0, min(first, max(0, len(tasks) - 1)))
+    longest = max((task.seconds for task in tasks), default=0.0) or 1.0
+    return page(
+        request,
+        "run.html",
+        **shown,
+        stopped=state.store.stopped(),
+        run=found,
+        running=found.status is RunStatus.RUNNING,
+        tasks=[(task, max(1, round(100 * task.seconds / longest))) for task in tasks[first : first + TASKS]],
+        counts=Counter(task.outcome for task in tasks).most_common(),
+        total=len(tasks),
+        first=first,
+        more=first + TASKS if first + TASKS < len(tasks) else 0,
+        last_stdout=len(shown["stdout"]) > 200_000,
+    )
+
+
+def _playbook(state: State, run_id: str) -> str:
+    """As it was when it ran: its copy among the artifacts."""
+    folder = artifacts.folder_of(state.settings.artifacts_dir, run_id)
+    name = next((one.name for one in artifacts.files(folder) if one.name.endswith("playbook.yml")), "")
+    return artifacts.read(folder, name).decode("utf-8", "replace") if name else ""

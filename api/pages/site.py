@@ -1,0 +1,179 @@
+"""What every page has: its frame, the words it is written in, and errors as pages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
+from rich.console import Console
+from rich.text import Text
+
+from api.roles import who
+from orchestrator.domain.access import Role
+from orchestrator.domain.incidents import IncidentState
+from orchestrator.domain.speech import printable
+
+HERE = Path(__file__).resolve().parent.parent
+#: The way through the dashboard: path, word.
+MENU = (
+    ("/", "Now"),
+    ("/incidents", "Incidents"),
+    ("/approvals", "Approvals"),
+    ("/runs", "Runs"),
+    ("/actions", "Actions"),
+    ("/statistics", "Statistics"),
+    ("/audit", "Audit"),
+)
+#: How a state is shown: good, busy, asks, bad, or plain.
+TONES = {
+    **dict.fromkeys(("healed", "already_well", "succeeded", "approved", "ok", "allowed"), "good"),
+    **dict.fromkeys(("open", "planning", "healing", "verified", "running", "changed", "waits"), "busy"),
+    **dict.fromkeys(("pending_approval", "pending", "needs_approval", "warning"), "asks"),
+    **dict.fromkeys(("escalated", "failed", "unknown", "timed_out", "refused", "denied", "unreachable"), "bad"),
+    **dict.fromkeys(("canceled", "sick", "stopped", "void", "error", "critical"), "bad"),
+}
+#: Characters of a run's output that a page shows.
+STDOUT_SHOWN = 200_000
+
+
+def tone(state: object) -> str:
+    """A word for a style."""
+    return TONES.get(str(state).lower(), "plain")
+
+
+def clock(moment: datetime | None) -> Markup:
+    """A time as the store has it, to the second, in UTC; a machine reads the rest."""
+    if moment is None:
+        return Markup("")
+    utc = moment.astimezone(UTC)
+    return Markup('<time datetime="{}">{}</time>').format(utc.isoformat(), f"{utc:%Y-%m-%d %H:%M:%S}")
+
+
+def ago(moment: datetime | None) -> Markup:
+    """How long ago, with the time behind it."""
+    if moment is None:
+        return Markup("")
+    utc = moment.astimezone(UTC)
+    return Markup('<time datetime="{}" title="{} UTC">{} ago</time>').format(
+        utc.isoformat(), f"{utc:%Y-%m-%d %H:%M:%S}", took((datetime.now(UTC) - utc).total_seconds())
+    )
+
+
+def took(seconds: float | None) -> str:
+    """`0.4 s`, `12 s`, `3 min`, `5 h`, `2 d`."""
+    if seconds is None:
+        return ""
+    for limit, part, word in ((9.95, 1.0, "s"), (120.0, 1.0, "s"), (7200.0, 60.0, "min"), (172_800.0, 3600.0, "h")):
+        if seconds < limit:
+            return f"{seconds / part:.1f} {word}" if limit < 10 else f"{seconds / part:.0f} {word}"
+    return f"{seconds / 86_400:.0f} d"
+
+
+def between(start: datetime | None, end: datetime | None) -> str:
+    """How long it took; '' where it is not over."""
+    return took((end - start).total_seconds()) if start and end else ""
+
+
+def ansi(text: str) -> Markup:
+    """A terminal's output as text in its colours; whatever else it orders a terminal to do is left out."""
+    console = Console(color_system="standard", width=10_000, legacy_windows=False)
+    pieces = []
+    for line in text[-STDOUT_SHOWN:].splitlines():
+        for segment in Text.from_ansi(line).render(console):
+            if segment.control:
+                continue
+            style = segment.style
+            names = []
+            if style is not None and style.color is not None and style.color.number is not None:
+                names.append(f"ansi{style.color.number % 16}")
+            if style is not None and style.bold:
+                names.append("bold")
+            shown = escape(printable(segment.text, keep="\n\t"))
+            pieces.append(Markup('<span class="{}">{}</span>').format(" ".join(names), shown) if names else shown)
+    return Markup("").join(pieces)
+
+
+def said(value: object) -> str:
+    """What a host or a person wrote: nothing in it is markup, and control characters are shown."""
+    return printable(str(value), keep="\n\t")
+
+
+def diff(text: str) -> Markup:
+    """The output of `--check --diff` with what goes and what comes in colour."""
+    kinds = {"+": "plus", "-": "minus", "@": "place"}
+    lines = [
+        Markup('<span class="{}">{}</span>\n').format(kinds.get(line[:1], "same"), said(line))
+        for line in text.splitlines()
+    ]
+    return Markup("").join(lines)
+
+
+_ENVIRONMENT = Environment(
+    loader=FileSystemLoader(HERE / "templates"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_ENVIRONMENT.filters.update(
+    clock=clock, ago=ago, took=took, between=between, ansi=ansi, said=said, diff=diff, tone=tone
+)
+
+
+def page(
+    request: Request,
+    name: str,
+    /,
+    *,
+    status: int = HTTPStatus.OK,
+    headers: Mapping[str, str] | None = None,
+    **shown: Any,
+) -> HTMLResponse:
+    """A page of templates/, in the frame; or one part of it, which a page loads anew while it is looked at."""
+    identity = who(request)
+    frame = {
+        "menu": MENU,
+        "path": request.url.path,
+        "identity": identity,
+        "signed_in": bool(identity.csrf),
+        "may": {role.value: bool(identity.csrf) and identity.role.may(role) for role in Role},
+        "csrf": identity.csrf,
+        "now": datetime.now(UTC),
+    }
+    text = _ENVIRONMENT.get_template(name).render(frame | shown)
+    return HTMLResponse(text, status_code=status, headers=headers)
+
+
+def error_page(request: Request, status: int, code: str, message: str) -> HTMLResponse:
+    """What went wrong, as a page."""
+    return page(request, "error.html", status=status, number=status, code=code, message=message, stopped=None)
+
+
+async def form(request: Request) -> dict[str, str]:
+    """A form's fields, the first value of each."""
+    body = (await request.body()).decode("utf-8", "replace")
+    return {name: values[0] for name, values in parse_qs(body, keep_blank_values=True).items()}
+
+
+def span(days: int) -> datetime:
+    """So many days back."""
+    return datetime.now(UTC) - timedelta(days=days)
+
+
+def states(group: str) -> tuple[IncidentState, ...]:
+    """Of a word of the filter on incidents."""
+    groups = {
+        "open": ("open", "planning", "healing", "verified", "pending_approval"),
+        "waiting": ("pending_approval", "escalated"),
+        "healed": ("healed", "already_well"),
+        "quiet": ("noise", "joined", "expired"),
+    }
+    return tuple(IncidentState(name) for name in groups.get(group, ()))

@@ -1,0 +1,92 @@
+"""What is counted for people: by day, by action, by signature; and what health is made of."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from orchestrator.domain.health import STANDING, Trouble
+from orchestrator.domain.incidents import IncidentState, Origin
+from orchestrator.domain.runs import RunKind
+from orchestrator.ports import NOT_ATTEMPTS, Ended
+from orchestrator.record.database import Records
+from orchestrator.record.schema import INCIDENT, RUN
+
+#: Healings of which times are told, and troubles that health is made of: the newest.
+ENDED_MAX, TROUBLES_MAX = 2000, 20_000
+_ACTED = sa.and_(RUN.c.kind == RunKind.ACT.value, RUN.c.status.not_in(sorted(NOT_ATTEMPTS)))
+_REAL = INCIDENT.c.origin != Origin.INJECTED.value
+
+
+class ChartRecords(Records):
+    """Figures over a span; injected errors are left out."""
+
+    def acts_by_day(self, since: datetime) -> tuple[tuple[str, str, IncidentState, int], ...]:
+        """Day (UTC, ISO 8601), action, where their incidents stand now, and how many; oldest first."""
+        day = sa.func.substr(sa.cast(RUN.c.started, sa.Text), 1, 10).label("day")
+        query = (
+            sa.select(day, RUN.c.action, INCIDENT.c.state, sa.func.count())
+            .select_from(RUN.join(INCIDENT, RUN.c.incident_id == INCIDENT.c.id))
+            .where(_ACTED, _REAL, RUN.c.started >= since)
+            .group_by(day, RUN.c.action, INCIDENT.c.state)
+            .order_by(day)
+        )
+        with self._database.read() as connection:
+            return tuple((one, action, IncidentState(state), n) for one, action, state, n in connection.execute(query))
+
+    def ended_acts(self, since: datetime) -> tuple[Ended, ...]:
+        """The newest ENDED_MAX healings that acted and are over, newest first."""
+        acts = (
+            sa.select(RUN.c.incident_id, RUN.c.action, RUN.c.started)
+            .where(_ACTED, RUN.c.started >= since, RUN.c.ended.is_not(None))
+            .order_by(RUN.c.started.desc())
+            .limit(ENDED_MAX)
+            .subquery()
+        )
+        last = sa.select(sa.func.max(RUN.c.ended)).where(RUN.c.incident_id == acts.c.incident_id).scalar_subquery()
+        query = (
+            sa.select(acts, last.label("ended"), INCIDENT.c.state, INCIDENT.c.host, INCIDENT.c.subject_name)
+            .select_from(acts.join(INCIDENT, acts.c.incident_id == INCIDENT.c.id))
+            .where(_REAL)
+            .order_by(acts.c.started.desc())
+        )
+        with self._database.read() as connection:
+            return tuple(
+                Ended(
+                    incident_id=row["incident_id"],
+                    action=row["action"],
+                    host=row["host"],
+                    subject=row["subject_name"],
+                    state=IncidentState(row["state"]),
+                    started=row["started"],
+                    seconds=(row["ended"] - row["started"]).total_seconds(),
+                )
+                for row in connection.execute(query).mappings()
+            )
+
+    def common_templates(self, since: datetime, limit: int = 10) -> tuple[tuple[str, int], ...]:
+        """Lines that opened the most incidents, with what varies masked out, and how many."""
+        number = sa.func.count()
+        query = (
+            sa.select(INCIDENT.c.template, number)
+            .where(_REAL, INCIDENT.c.first_seen >= since)
+            .group_by(INCIDENT.c.template)
+            .order_by(number.desc(), INCIDENT.c.template)
+            .limit(limit)
+        )
+        with self._database.read() as connection:
+            return tuple((template, found) for template, found in connection.execute(query))
+
+    def troubles(self, since: datetime) -> tuple[Trouble, ...]:
+        """What stands now, and what was last seen since then."""
+        standing = INCIDENT.c.state.in_([state.value for state in STANDING])
+        columns = (INCIDENT.c.host, INCIDENT.c.subject_name, INCIDENT.c.state, INCIDENT.c.last_seen)
+        recent = sa.select(*columns).where(_REAL, INCIDENT.c.last_seen >= since).order_by(INCIDENT.c.seq.desc())
+        queries = (sa.select(*columns).where(_REAL, standing), recent.where(~standing))
+        with self._database.read() as connection:
+            return tuple(
+                Trouble(host=host, subject=subject, state=IncidentState(state), last_seen=seen)
+                for query in queries
+                for host, subject, state, seen in connection.execute(query.limit(TROUBLES_MAX))
+            )
