@@ -15,7 +15,7 @@ import pytest
 
 from orchestrator.domain.exchanges import Exchange, Usage
 from orchestrator.domain.ids import IncidentId, Signature
-from orchestrator.domain.incidents import Signal, Subject, SubjectKind
+from orchestrator.domain.incidents import IncidentState, Signal, Subject, SubjectKind
 from orchestrator.domain.records import LogRecord, Severity
 from orchestrator.errors import RecordError
 from orchestrator.ports import Store
@@ -131,4 +131,17 @@ def test_a_text_that_was_changed_since_is_not_shown_as_the_record(tmp_path: Path
 
     with pytest.raises(RecordError, match="digest differs"):
         store.exchanges(incident)
+    store.close()
+
+
+def test_exchanges_go_with_their_incident(tmp_path: Path) -> None:
+    store = open_store(f"sqlite:///{tmp_path / 'healer.sqlite'}", clock=lambda: NOW)
+    incident = opened(store)
+    store.record_exchange(incident, ASKED)
+    store.move(incident, IncidentState.EXPIRED, "done with", expected=(IncidentState.OPEN,))
+
+    assert store.prune_incidents([incident], NOW + timedelta(days=1)) == 1
+
+    assert store.exchanges(incident) == ()
+    assert store.model_usage(NOW) == Usage()
     store.close()

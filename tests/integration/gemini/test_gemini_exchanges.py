@@ -5,15 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from orchestrator import choosers, settings
+from orchestrator.detect.detector import Detector
 from orchestrator.domain.exchanges import Exchange
 from orchestrator.errors import BadReply, HealingError, ModelTimeout, StoreUnavailable
-from tests.support.gemini_case import KEY, case
+from orchestrator.record.store import open_store
+from tests.support.gemini_case import KEY, NOW, case
 from tests.support.gemini_case import asking as asked
 from tests.support.gemini_server import Behaviour, GeminiServer, Reply, answer, envelope, failure
 
@@ -183,3 +186,22 @@ def test_the_settings_reach_the_wire(server: GeminiServer, tmp_path: Path) -> No
     assert "private-address-1 refuses" in request.prompt
     assert "10.0.0.5" not in request.raw
     assert "8.8.8.8" in request.raw
+
+
+def test_what_a_healing_asks_is_in_the_store(server: GeminiServer, tmp_path: Path) -> None:
+    config = tmp_path / "healer.toml"
+    config.write_text(f'gemini_base_url = "{server.url}"\nstate_dir = "state"\n', encoding="utf-8")
+    loaded = settings.load(config, {"GEMINI_API_KEY": str(KEY)})
+    store = open_store(loaded.database_url)
+    signals = Detector(()).detect(case().records, NOW)
+    (incident,) = store.absorb("secret-host", "journal", signals, None)
+    server.script(right(usageMetadata=USAGE))
+
+    chooser = choosers.remembering(loaded, store.precedents, store.record_exchange)
+    decision = chooser.choose(replace(case(), incident_id=incident))
+
+    (exchange,) = store.exchanges(incident)
+    assert exchange.shown_digest == decision.shown_digest
+    assert exchange.tokens_in == 1500
+    assert [event.kind for event in store.events(incident_id=incident)] == ["incident.opened", "model.asked"]
+    store.close()
