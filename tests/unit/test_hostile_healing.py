@@ -85,7 +85,7 @@ def strike(one: House, number: int) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "number", [pytest.param(250, id="250"), pytest.param(5_000, id="5000", marks=pytest.mark.long)]
+    "number", [pytest.param(150, id="150"), pytest.param(5_000, id="5000", marks=pytest.mark.long)]
 )
 def test_at_most_one_offered_deed_on_the_incidents_host_reaches_the_executor(number: int) -> None:
     acted = 0

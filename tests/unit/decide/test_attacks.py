@@ -15,6 +15,7 @@ from orchestrator.decide.prompt import EVIDENCE_MAX, TOKENS_MAX, Shown, show, to
 from orchestrator.decide.reply import read_reply
 from orchestrator.detect.detector import Detector
 from orchestrator.detect.signature import signature
+from orchestrator.domain.actions import Decision
 from orchestrator.errors import BadReply
 from orchestrator.ports import Case
 from tests.support import decide_case
@@ -51,6 +52,12 @@ def asked(number: int) -> tuple[tuple[Case, Shown], ...]:
     return tuple((case, show(case)) for case in cases)
 
 
+@cache
+def read(number: int) -> tuple[Decision, ...]:
+    """What the embedded chooser makes of each of these."""
+    return tuple(decide_case.choose(case) for case, _ in asked(number))
+
+
 def obeyed(line: dict[str, Any]) -> str:
     """What a model answers that does as it is told."""
     if "obeyed" in line:
@@ -61,10 +68,10 @@ def obeyed(line: dict[str, Any]) -> str:
 
 @EACH
 def test_whoever_reads_the_line_the_bound_holds(number: int) -> None:
-    for case, shown in asked(number):
+    for (case, shown), decided in zip(asked(number), read(number), strict=True):
         Detector(decide_case.actions()).detect(case.records, decide_case.NOW)
         signatures = frozenset(signature(one.unit, one.message)[0] for one in case.records)
-        chosen = [decide_case.choose(case)]
+        chosen = [decided]
         try:
             chosen.append(read_reply(obeyed(LINES[number]), shown.candidates, chooser="gemini", shown_digest=""))
         except BadReply as refused:
@@ -77,9 +84,7 @@ def test_whoever_reads_the_line_the_bound_holds(number: int) -> None:
 @EACH
 def test_the_embedded_chooser_does_nothing_for_a_hostile_line_that_policy_lets_through(number: int) -> None:
     (alone, _), (beside, _), _ = asked(number)
-    for case, honest in ((alone, set[str]()), (beside, {"app"})):
-        decision = decide_case.choose(case)
-
+    for case, decision, honest in zip((alone, beside), read(number), (set[str](), {"app"}), strict=False):
         allowed = World().judge(decision, case, frozenset())
         assert not allowed or set(decision.parameters.values()) == honest or LINES[number].get("refused_by_role")
 
