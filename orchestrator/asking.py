@@ -31,8 +31,8 @@ class Asking(FollowUps, ABC):
     """The question to a person: how it is prepared, asked, and whether its answer still stands."""
 
     @abstractmethod
-    def _hand_over(self, incident_id: str) -> str:
-        """What follows its verdict: the host whose slot `apply` takes next; '' where it does not."""
+    def _hand_over(self, incident_id: str) -> list[str]:
+        """What follows its verdict: the workflow and the host whose slot it takes; empty where nothing does."""
 
     @abstractmethod
     def _joins(self, incident: Incident, *states: IncidentState, rule: str = "") -> bool:
@@ -46,10 +46,18 @@ class Asking(FollowUps, ABC):
         """Queue the ask workflow in the host's slot; doing it twice is doing it once."""
         self._rooms.engine.start("ask", ids.ask_id(IncidentId(incident_id)), incident_id, host=host)
 
+    def _go_on(self, incident_id: str, following: object) -> None:
+        """Begin what a step said goes on: a step begins none itself, for the engine refuses that."""
+        if isinstance(following, list) and following:
+            workflow, host = following
+            begin = self.start_ask if workflow == "ask" else self.start_apply
+            begin(incident_id, host)
+
     def ask(self, incident_id: str) -> None:
         """In the host's slot: judge again, look, see what would change, and ask."""
         parts = self._do("judge for asking", self._judge_for_asking, incident_id)
         if not isinstance(parts, dict):
+            self._go_on(incident_id, parts)
             return
         if not self._do("look before asking", self._look_before_asking, incident_id):
             self._follow(incident_id)
@@ -58,9 +66,9 @@ class Asking(FollowUps, ABC):
         if isinstance(changes, str):
             self._do("ask", self._ask, incident_id, parts, changes)
 
-    def _judge_for_asking(self, incident_id: str) -> dict[str, str] | bool:
-        """What the question is bound to, by part. It may have waited for the slot: False where there is nothing to ask
-        any more, and what follows instead is under way."""
+    def _judge_for_asking(self, incident_id: str) -> dict[str, str] | list[str] | bool:
+        """What the question is bound to, by part. It may have waited for the slot: where there is nothing to ask any
+        more, what follows instead, as of `_hand_over`, or False."""
         incident, decision = self._incident(incident_id), self._decision(incident_id)
         if incident.state is not IncidentState.PLANNING:
             return False
@@ -72,10 +80,7 @@ class Asking(FollowUps, ABC):
         self._store.record_verdict(incident_id, verdict, facts)
         if verdict.outcome is Outcome.NEEDS_APPROVAL:
             return False if self._joins(incident, *DECIDED) else self._parts(incident_id, facts)
-        host = self._hand_over(incident_id)
-        if host:
-            self.start_apply(incident_id, host)
-        return False
+        return self._hand_over(incident_id)
 
     def _look_before_asking(self, incident_id: str) -> bool:
         result = self._run(incident_id, RunKind.LOOK)

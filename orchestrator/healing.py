@@ -45,9 +45,7 @@ class Healing(Asking, Gathering):
         if not self._do("decide", self._decide, incident_id):
             return
         self._do("judge", self._judge, incident_id)
-        host = self._do("hand over", self._hand_over, incident_id)
-        if isinstance(host, str) and host:
-            self.start_apply(incident_id, host)
+        self._go_on(incident_id, self._do("hand over", self._hand_over, incident_id))
 
     def _begin(self, incident_id: str) -> bool:
         if self._incident(incident_id).origin is Origin.LOG:
@@ -116,31 +114,31 @@ class Healing(Asking, Gathering):
         self._store.record_verdict(incident_id, verdict, facts)
         return True
 
-    def _hand_over(self, incident_id: str) -> str:
-        """The host whose slot `apply` takes next; '' where it does not."""
+    def _hand_over(self, incident_id: str) -> list[str]:
+        """The workflow that goes on, `apply` or `ask`, and the host whose slot it takes; empty where none does."""
         incident = self._incident(incident_id)
         verdict = self._store.verdict(incident_id)
         if incident.state is IncidentState.HEALING:
-            return "" if self._store.membership(incident_id) else incident.host
+            return [] if self._store.membership(incident_id) else ["apply", incident.host]
         if incident.state is not IncidentState.PLANNING or verdict is None:
-            return ""
+            return []
         if verdict.outcome in (Outcome.ALLOWED, Outcome.NEEDS_APPROVAL) and self._joins(incident, *DECIDED):
-            return ""
+            return []
         if verdict.outcome is Outcome.ALLOWED:
             if self._waits_for_wave(incident):
-                return ""
+                return []
             moved = self._move(incident_id, IncidentState.HEALING, "allowed; waits for the host's slot")
-            return incident.host if moved else ""
+            return ["apply", incident.host] if moved else []
         if verdict.outcome is Outcome.NEEDS_APPROVAL:
-            self.start_ask(incident_id, incident.host)
-        elif verdict.rule == AGE:
+            return ["ask", incident.host]
+        if verdict.rule == AGE:
             if self._joins(incident, *DECIDED):
-                return ""
+                return []
             moved = self._move(incident_id, IncidentState.HEALING, f"{verdict.reason} It waits to be looked at.")
-            return incident.host if moved else ""
-        elif not self._joins(incident, IncidentState.ESCALATED, rule=verdict.rule):
+            return ["apply", incident.host] if moved else []
+        if not self._joins(incident, IncidentState.ESCALATED, rule=verdict.rule):
             self.escalate(incident_id, f"refused by rule {verdict.rule}: {verdict.reason}")
-        return ""
+        return []
 
     def _joins(self, incident: Incident, *states: IncidentState, rule: str = "") -> bool:
         """Whether it became part of another incident of its host that stands there with the very same decision.

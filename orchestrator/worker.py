@@ -159,11 +159,12 @@ class Worker:
         for incident_id in opened:
             self._opened(host.name, incident_id)
 
-    def _opened(self, host: str, incident_id: str) -> None:
+    def _opened(self, host: str, incident_id: str, *, begin: bool = True) -> None:
         incident = self._rooms.store.incident(incident_id)
         if incident is not None and incident.state is IncidentState.OPEN:
-            self._begun.add(incident_id)
-            self._rooms.engine.start("plan", incident_id, incident_id, host=host)
+            if begin:
+                self._begun.add(incident_id)
+                self._rooms.engine.start("plan", incident_id, incident_id, host=host)
         elif incident is not None:
             self._rooms.notifier.tell("incident.escalated", incident, incident.reason)
 
@@ -200,7 +201,8 @@ class Worker:
             fresh = host.policy.max_age_seconds
             actor = str(asked["actor"])
             for incident_id in rooms.store.absorb(name, "look", signals, None, fresh_seconds=fresh, asked_by=actor):
-                self._opened(name, incident_id)
+                # A step begins no workflow, for the engine refuses that: the sweep does, within a second.
+                self._opened(name, incident_id, begin=False)
             open_now = [one.id for one in rooms.store.incidents(host=name, states=tuple(ABSORBING), limit=1000)]
             text = f"looked at {len(records)} records; {len(open_now)} incidents are open"
         except HealingError as error:

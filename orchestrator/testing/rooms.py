@@ -153,15 +153,22 @@ class InlineEngine:
         self.steps: list[str] = []
         self.delays: dict[str, float] = {}
         self._held = held
+        self._in_step = 0
         self._waiting: list[str] = []
 
     def step(self, name: str, function: Callable[..., Any], *args: Any) -> Any:
         self.steps.append(name)
-        return json.loads(json.dumps(function(*args)))
+        self._in_step += 1
+        try:
+            return json.loads(json.dumps(function(*args)))
+        finally:
+            self._in_step -= 1
 
     def start(
         self, workflow: str, workflow_id: str, argument: str, *, host: str | None = None, delay: float = 0.0
     ) -> None:
+        if self._in_step:
+            raise AssertionError(f"{workflow} is started inside a step, which the real engine refuses")
         if workflow_id in self.started:
             return
         self.started[workflow_id] = (workflow, argument, host, delay)

@@ -101,7 +101,7 @@ def test_policy_is_asked_again_once_the_slot_is_free(monkeypatch: pytest.MonkeyP
     one = house(mode=Mode.PROPOSE)
     hand_over = one.healing._hand_over
 
-    def stopped_meanwhile(incident_id: str) -> str:
+    def stopped_meanwhile(incident_id: str) -> list[str]:
         monkeypatch.setattr(one.healing, "_hand_over", hand_over)
         one.engine._held = True
         handed = hand_over(incident_id)

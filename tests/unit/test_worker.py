@@ -327,6 +327,19 @@ def test_trouble_that_lasts_is_told_once(caplog: pytest.LogCaptureFixture, error
     assert (caplog.text + "".join(one.told)).count("locked") == 1
 
 
+def test_what_a_look_opens_is_begun_by_the_sweep() -> None:
+    one = desk()
+    one.collector.records["web1"] = [error()]
+
+    one.worker.look(json.dumps({"host": "web1", "actor": "cli:op"}))
+
+    (incident,) = one.store.incidents()
+    assert one.store.events()[-1].kind == "look.ended"
+    assert incident.id not in one.engine.started
+    one.worker.sweep()
+    assert incident.id in one.engine.started
+
+
 def test_a_look_counts_no_record_twice_and_names_what_is_open() -> None:
     one = desk(held=False)
     one.feed(error())
