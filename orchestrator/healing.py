@@ -197,6 +197,8 @@ class Healing(Asking, Gathering):
         incident, decision = self._incident(incident_id), self._decision(incident_id)
         if incident.state not in (IncidentState.HEALING, IncidentState.PENDING_APPROVAL):
             return ""
+        if self._is_in_outbreak(incident_id):
+            return ""
         self._let_wave_pass(incident.host)
         approval = self._store.approval(ids.approval_id(IncidentId(incident_id)))
         if approval is not None and not self._stands(incident_id, approval):

@@ -63,6 +63,11 @@ class Gathering(Steps):
             self._move(incident.id, IncidentState.HEALING, f"allowed; waits for a wave of outbreak {joined}")
         return bool(joined)
 
+    def _is_in_outbreak(self, incident_id: str) -> bool:
+        """Whether it waits for a wave or is in one: nobody else acts on it."""
+        member = self._store.membership(incident_id)
+        return member is not None and member.ending is None
+
     def _outbreak_of(self, incident: Incident) -> Outbreak | None:
         if incident.origin is not Origin.LOG:
             return None

@@ -93,6 +93,7 @@ class Waves(FollowUps):
             outbreak, why = self._outbreak(outbreak_id), self._why_stop(outbreak_id)
             if outbreak.state is not OutbreakState.HEALING or why:
                 self._stop(outbreak_id, why or outbreak.reason)
+                why = why or outbreak.reason
                 self._leave(self._held(outbreak_id, number), f"outbreak {outbreak_id} was stopped: {why}")
                 return []
             self._fill(outbreak, number)

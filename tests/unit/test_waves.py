@@ -23,7 +23,7 @@ from orchestrator.domain.precedents import Standing, Word
 from orchestrator.domain.records import LogRecord
 from orchestrator.domain.runs import PlaybookJob, PlaybookResult, RunKind, RunStatus
 from orchestrator.domain.verdicts import Facts, Outcome, UnitFacts, Verdict
-from orchestrator.errors import HostUnreachable
+from orchestrator.errors import HostUnreachable, InventoryError
 from orchestrator.healing import Healing
 from orchestrator.notify.alarm import StoreAlarm
 from orchestrator.outbreak import DECIDE_TRIES, fits
@@ -538,6 +538,28 @@ def test_a_healing_of_its_own_waits_until_no_wave_holds_its_host() -> None:
     one.healing._let_wave_pass("web1")
     one.healing._let_wave_pass("web2")
     assert len(told) == 1
+
+
+def test_a_rollback_that_can_not_begin_does_not_say_that_nothing_was_done() -> None:
+    one = fleet(3, reversible=True)
+    one.executor.on[RunKind.VERIFY, "web2"] = RunStatus.SICK
+
+    def before(job: PlaybookJob) -> None:
+        if job.kind is RunKind.ROLLBACK:
+            raise InventoryError("web2 is gone.")
+
+    one.executor.before = before
+    one.heal()
+    assert one.incident("web2").reason.startswith("restart_service ended as succeeded; it was not repeated")
+
+
+def test_nothing_acts_on_a_member_but_its_wave() -> None:
+    one = fleet(3).planned()
+    one.healing.start_apply(one.incident("web2").id, "web2")
+    one.engine.run()
+    assert not one.executor.jobs
+    assert set(one.heal().states.values()) == {"healed"}
+    assert one.ran(RunKind.ACT) == [["web1"], ["web2", "web3"]]
 
 
 def test_a_host_that_can_not_be_asked_is_left_out_and_does_not_hold_up_the_others() -> None:
