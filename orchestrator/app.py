@@ -17,11 +17,12 @@ from functools import cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from orchestrator import choosers, locks
+from orchestrator import choosers, locks, telling
 from orchestrator import settings as settings_module
 from orchestrator.domain.exchanges import Usage
 from orchestrator.domain.hosts import Host
 from orchestrator.domain.ids import Signature
+from orchestrator.domain.notices import Told
 from orchestrator.domain.precedents import Precedents
 from orchestrator.domain.runs import RunStatus
 from orchestrator.errors import ConfigError, HealingError, Interrupted, StoreUnavailable
@@ -41,6 +42,8 @@ NO_LOGIN = 2**32 - 1
 WORKER_SILENCE = timedelta(seconds=15)
 #: Seconds between two looks of a worker whether retention is due.
 TIDY = 60.0
+#: Seconds between two looks of a channel into the ledger.
+TELL = 1.0
 #: Characters of a webhook's secret at least.
 SECRET_MIN = 32
 
@@ -152,7 +155,6 @@ def _worker(loaded: Settings, lock: IO[bytes]) -> Worker:
     from orchestrator.engine import DurableEngine
     from orchestrator.healing import Healing
     from orchestrator.notify.alarm import StoreAlarm
-    from orchestrator.notify.notifier import LogNotifier
     from orchestrator.record.tidy import Limits, Tidy
     from orchestrator.steps import Rooms
     from orchestrator.waves import Waves
@@ -185,7 +187,7 @@ def _worker(loaded: Settings, lock: IO[bytes]) -> Worker:
         },
         loaded.max_parallel_healings,
     )
-    notifier = LogNotifier()
+    notifier = telling.notifier(loaded, store, hosts, ended.is_set)
     rooms = Rooms(
         settings=loaded,
         engine=engine,
@@ -228,6 +230,8 @@ def _worker(loaded: Settings, lock: IO[bytes]) -> Worker:
     )
     made.regularly(TIDY, tidy.when_due)
     made.regularly(SWEEP, waves.sweep)
+    for teller in notifier.tellers:
+        made.regularly(TELL, teller.turn)
     held["worker"] = made
     return made
 
@@ -396,6 +400,7 @@ def examine(loaded: Settings) -> Iterator[Check]:
         fix="",
     )
     known = fleet(loaded)
+    yield from telling.checks(loaded, _told(loaded))
     inventory = tried("inventory", lambda: f"{counted(len(known.hosts()), 'host')} in {loaded.inventory}")
     yield inventory
     if not inventory.ok:
@@ -406,6 +411,14 @@ def examine(loaded: Settings) -> Iterator[Check]:
             yield from examine(connections, host)
     finally:
         connections.close()
+
+
+def _told(loaded: Settings) -> Callable[[str], Told | None]:
+    """How far each channel to people has come; None of any where the store does not say."""
+    try:
+        return open_record(loaded).told
+    except HealingError:
+        return lambda channel: None
 
 
 def _usage(loaded: Settings) -> Usage | None:

@@ -125,7 +125,7 @@ class FollowUps(Steps):
 
     def _tell_later(self, incident: Incident, sentence: str) -> None:
         """Tell a person of an incident that has ended already."""
-        self._note(incident.id, sentence)
+        self._store.append("next_step.left", incident_id=incident.id, host=incident.host, text=sentence)
         self._rooms.notifier.tell("next_step.left", incident, sentence)
 
 

@@ -15,6 +15,7 @@ from orchestrator.domain.health import Trouble
 from orchestrator.domain.hosts import Host
 from orchestrator.domain.ids import Cursor, IncidentId, RunId, Signature
 from orchestrator.domain.incidents import Incident, IncidentState, Origin, Signal
+from orchestrator.domain.notices import Told
 from orchestrator.domain.pages import ApprovalFilter, EventFilter, IncidentFilter, Page, RunFilter, Slice
 from orchestrator.domain.precedents import Precedents, Word
 from orchestrator.domain.records import LogRecord
@@ -413,6 +414,13 @@ class Store(OutbreakStore, Protocol):
         ...
 
     def token_used(self, token_id: str, at: datetime) -> None: ...
+
+    # channels to people --------------------------------------------------------------------------
+    def told(self, channel: str) -> Told | None:
+        """How far a channel has come; None: it was never recorded."""
+        ...
+
+    def record_told(self, told: Told) -> None: ...
 
     # ledger, switch, statistics -----------------------------------------------------------------
     def append(

@@ -16,14 +16,18 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from orchestrator import channels
 from orchestrator.domain.hosts import Secret
+from orchestrator.domain.notices import Channel
 from orchestrator.errors import ConfigError
 
 #: Playbooks and roles of this checkout.
 HOME = Path(__file__).resolve().parent.parent
 CONFIG_NAME = "healer.toml"
+#: The one key of the config file that is no setting but a list of tables.
+NOTIFY = "notify"
 
-#: Environment variables that are read, and nothing else is.
+#: Environment variables that are read, and nothing else is but what a `url_env` of `[[notify]]` names.
 ENVIRONMENT = (
     "HEALER_CONFIG",
     "GEMINI_API_KEY",
@@ -309,6 +313,10 @@ class Settings:
     #: The same for the child that resolves the inventory: with ANSIBLE_* (config, vault password file) and
     #: with what `inventory_environment` names.
     fleet_environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    #: The `[[notify]]` tables: where people are told.
+    notify: tuple[Channel, ...] = ()
+    #: The environment of the child that tells them: with the way through a proxy, as `_WAY_OUT` names it.
+    notify_environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     #: Where systemd listens for what its unit says of itself (NOTIFY_SOCKET); empty: not started by it.
     notify_socket: str = ""
     #: Seconds after which systemd takes a silent `healer serve` for dead (WATCHDOG_USEC); 0: it does not watch.
@@ -390,6 +398,8 @@ def load(config: Path | None = None, environ: Mapping[str, str] | None = None) -
         token=Secret(token) if token else None,
         child_environment=_child_environment(env),
         fleet_environment=_fleet_environment(env, values["inventory_environment"]),
+        notify=channels.read(given.get(NOTIFY, []), env, path),
+        notify_environment=_child_environment(env) | {key: env[key] for key in _WAY_OUT if key in env},
         notify_socket=env.get("NOTIFY_SOCKET", ""),
         watchdog_seconds=_microseconds(env.get("WATCHDOG_USEC", "")),
         config_file=path.resolve() if path else None,
@@ -406,7 +416,7 @@ def _read(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"The config file {path} can't be read: {error}.") from error
     for name in given:
-        if name not in _BY_NAME:
+        if name not in _BY_NAME and name != NOTIFY:
             near = get_close_matches(name, _BY_NAME, n=1)
             hint = f" Did you mean {near[0]!r}?" if near else f" Known: {', '.join(sorted(_BY_NAME))}."
             raise ConfigError(f"{path}: there is no setting {name!r}.{hint}")
@@ -457,6 +467,12 @@ _CHILD_KEYS = (
     "TMPDIR",
 )
 
+#: How programs that speak HTTP find a proxy and the certificates of their own site.
+_WAY_OUT = (
+    *("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy", "ALL_PROXY", "all_proxy"),
+    *("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"),
+)
+
 
 def _child_environment(env: Mapping[str, str]) -> dict[str, str]:
     child = {key: env[key] for key in _CHILD_KEYS if key in env}
@@ -476,6 +492,16 @@ def describe() -> tuple[str, ...]:
     return tuple(row.name for row in SETTINGS if row.name in names)
 
 
+#: Tables end a TOML file.
+_EXAMPLE_NOTIFY = (
+    "# Where people are told, one table a channel; docs/notifications.md. It stands at the end of the file.",
+    "#[[notify]]",
+    '#name = "ops"',
+    '#url_env = "HEALER_NOTIFY_OPS"',
+    '#events = ["store", "approval", "stopped", "escalated", "lapsed"]',
+)
+
+
 def example() -> str:
     """The text of a healer.toml in which every setting stands with its default, commented out."""
     lines = ["# healing-bot's settings. Policy (what may be done on which host) is inventory variables instead."]
@@ -485,4 +511,5 @@ def example() -> str:
         if row.name in ("playbooks_dir", "roles_dir"):
             quoted = f'"/path/to/{row.name.removesuffix("_dir")}"'
         lines += ["", f"# {row.help}", f"#{row.name} = {quoted}"]
+    lines += ["", *_EXAMPLE_NOTIFY]
     return "\n".join(lines) + "\n"

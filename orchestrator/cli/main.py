@@ -18,6 +18,7 @@ from orchestrator.cli import (
     init,
     lab,
     memory,
+    notify,
     outbreaks,
     output,
     runs,
@@ -66,6 +67,7 @@ app.add_typer(approvals.app, name="approvals")
 app.add_typer(memory.app, name="memory")
 app.command("actions")(actions.actions)
 app.command("explain")(explain.explain)
+app.add_typer(notify.app, name="notify")
 app.add_typer(tokens.app, name="tokens")
 app.command("stop")(switch.stop)
 app.command("start")(switch.start)

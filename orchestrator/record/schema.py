@@ -336,6 +336,20 @@ SWITCH = _table(
 
 WORKER = _table("worker", _text("name", primary_key=True), _moment("seen"))
 
+#: How far each channel to people has come in the ledger.
+TOLD = _table(
+    "notice_channel",
+    _text("channel", primary_key=True),
+    #: By kind of notice, the ledger's line up to which everything was told.
+    sa.Column("through", sa.JSON, nullable=False),
+    #: Moments of the last hour.
+    sa.Column("sent", sa.JSON, nullable=False),
+    sa.Column("messages", sa.Integer, nullable=False),
+    sa.Column("failures", sa.Integer, nullable=False),
+    _text("problem"),
+    _moment("at", nullable=True),
+)
+
 #: Keys of the API. Of a key, only its digest is here.
 TOKEN = _table(
     "token",

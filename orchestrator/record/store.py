@@ -14,6 +14,7 @@ from orchestrator.record.exchanges import ExchangeRecords
 from orchestrator.record.incidents import IncidentRecords
 from orchestrator.record.ledger import LedgerRecords
 from orchestrator.record.memory import MemoryRecords
+from orchestrator.record.notices import NoticeRecords
 from orchestrator.record.outbreaks import OutbreakRecords
 from orchestrator.record.reading import ReadingRecords
 from orchestrator.record.retention import RetentionRecords
@@ -34,6 +35,7 @@ class SqlStore(
     RetentionRecords,
     AccessRecords,
     StepRecords,
+    NoticeRecords,
     ReadingRecords,
     ChartRecords,
 ):

@@ -109,7 +109,8 @@ class MemoryIncidents(MemoryLedger):
         self._opened[made.id] = self._clock()
         self._evidence[made.id], self._signatures[made.id] = [], []
         text = f"{signal.subject.name}: {signal.record.message[:200]}"
-        self.append("incident.opened", incident_id=made.id, host=host, text=text)
+        data = {"subject": str(signal.subject)}
+        self.append("incident.opened", incident_id=made.id, host=host, text=text, data=data)
         return made
 
     def _join(self, incident: Incident, signal: Signal) -> None:

@@ -12,11 +12,11 @@ from orchestrator.domain.verdicts import Answer, Approval, Facts, Verdict
 from orchestrator.errors import RecordError
 from orchestrator.testing.access import MemoryAccess
 from orchestrator.testing.exchanges import MemoryExchanges
+from orchestrator.testing.notices import MemoryNotices
 from orchestrator.testing.outbreaks import MemoryOutbreaks
-from orchestrator.testing.steps import MemorySteps
 
 
-class MemoryStore(MemoryAccess, MemoryExchanges, MemorySteps, MemoryOutbreaks):
+class MemoryStore(MemoryAccess, MemoryExchanges, MemoryNotices, MemoryOutbreaks):
     """Implements ports.Store."""
 
     def __init__(self, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:

@@ -1,4 +1,4 @@
-"""Version 3: exchanges with a model, memory, outbreaks, steps, approvals, tokens, keyed requests."""
+"""Version 3: exchanges with a model, memory, outbreaks, steps, approvals, tokens, keyed requests, channels."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ def upgrade(op: Operations) -> None:
     _memory(op)
     _outbreaks(op)
     _tokens(op)
+    _channels(op)
 
 
 def _text(name: str, **options: Any) -> sa.Column[str]:
@@ -138,3 +139,16 @@ def _tokens(op: Operations) -> None:
     )
     live = sa.text("revoked_at IS NULL")
     op.create_index("one_token_a_name", "token", ["name"], unique=True, sqlite_where=live, postgresql_where=live)
+
+
+def _channels(op: Operations) -> None:
+    op.create_table(
+        "notice_channel",
+        _text("channel", primary_key=True),
+        sa.Column("through", sa.JSON, nullable=False),
+        sa.Column("sent", sa.JSON, nullable=False),
+        sa.Column("messages", sa.Integer, nullable=False),
+        sa.Column("failures", sa.Integer, nullable=False),
+        _text("problem"),
+        sa.Column("at", MOMENT),
+    )
