@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import Context, ContextVar
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,6 +50,9 @@ ENDED = ("SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
 FORGOTTEN_AT_ONCE = 100
 #: Seconds between two looks whether a drain is to be cut short.
 HURRY_LOOK = 0.2
+
+#: Whether this thread is inside of a step.
+_IN_STEP = ContextVar("in_step", default=False)
 
 #: What SQLite says where nothing can be written for now.
 _NO_ROOM = ("is full", "disk I/O error")
@@ -199,17 +203,30 @@ class DurableEngine:
 
     def step(self, name: str, function: Callable[..., Any], *args: Any) -> Any:
         """See ports.Engine. The result must be JSON."""
-        return self._dbos.run_step({"name": name}, function, *args)
+
+        def inside(*given: Any) -> Any:
+            token = _IN_STEP.set(True)
+            try:
+                return function(*given)
+            finally:
+                _IN_STEP.reset(token)
+
+        return self._dbos.run_step({"name": name}, inside, *args)
 
     def start(
         self, workflow: str, workflow_id: str, argument: str, *, host: str | None = None, delay: float = 0.0
     ) -> None:
         """See ports.Engine; `delay` seconds pass before it may begin, without holding a thread."""
-        with _translated():
+
+        def enqueue() -> None:
             self._dbos.enqueue_workflow_with_options(
                 _options(workflow, workflow_id, host, delay),  # type: ignore[arg-type]  # built as a plain dict
                 argument,
             )
+
+        with _translated():
+            # DBOS lets a step start nothing, so a step does it as if outside: again after a crash, by the same id.
+            Context().run(enqueue) if _IN_STEP.get() else enqueue()
 
     def alive(self, workflow_id: str) -> bool:
         """See ports.Engine."""

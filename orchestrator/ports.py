@@ -156,7 +156,7 @@ class Engine(Protocol):
     def start(
         self, workflow: str, workflow_id: str, argument: str, *, host: str | None = None, delay: float = 0.0
     ) -> None:
-        """Enqueue by id: the same id again is the same workflow.
+        """Enqueue by id: the same id again is the same workflow. A step may do so too.
 
         `host` takes that host's only slot of the workflow's queue; `delay` seconds pass first, without holding a
         thread. Raises StoreUnavailable.

@@ -393,3 +393,26 @@ def test_old_workflows_that_ended_are_forgotten(tmp_path: Path) -> None:
         engine.close()
         """,
     )
+
+
+def test_a_step_may_start_a_workflow_which_runs_once(tmp_path: Path) -> None:
+    run(
+        tmp_path,
+        """
+        def plan(argument):
+            for name in ("hand over", "hand over again"):
+                engine.step(name, engine_start)
+            engine.start("hold", "next", "next")
+        def engine_start():
+            engine.start("apply", "started", "started", host="h")
+        workflows = {"plan": plan, "apply": note, "hold": note}
+        engine = DurableEngine(url, folder / "lock", workflows, 4)
+        engine.launch()
+        engine.start("plan", "first", "first", host="h")
+        wait_for(lambda: {"started", "next"} <= set(seen))
+        engine.start("apply", "last", "last", host="h")
+        wait_for(lambda: "last" in seen)
+        assert sorted(seen) == ["last", "next", "started"], seen
+        engine.close()
+        """,
+    )
