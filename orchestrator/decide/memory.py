@@ -29,35 +29,36 @@ class MemoryChooser:
         known = [self._precedents(one) for one in dict.fromkeys(case.signatures)]
         words = [one.word for one in known if one.word]
         pinned = {word.pinned for word in words if word.pinned}
-        what = self._agreed(known, pinned) if pinned else self._proven(known)
+        sight = frozenset(case.signatures)
+        what = self._agreed(known, pinned, sight) if pinned else self._proven(known, sight)
         if what is None or not _is_offered(case, what) or _forbidden(words, what[0]):
             return bound(self._behind.choose(case), words)
         action, parameters = what
         return Decision(
             action=action,
             parameters=dict(parameters),
-            reason=_pinned_reason(known, what) if pinned else _learned_reason(known, what),
+            reason=_pinned_reason(known, what) if pinned else _learned_reason(known, what, sight),
             chooser="memory",
             shown_digest=_digest(known),
         )
 
-    def _agreed(self, known: Sequence[Precedents], pinned: set[Chosen]) -> Chosen | None:
+    def _agreed(self, known: Sequence[Precedents], pinned: set[Chosen], sight: frozenset[Signature]) -> Chosen | None:
         """What a person pinned, where nothing speaks for something else: another pin, or what other lines taught."""
         what = next(iter(pinned)) if len(pinned) == 1 else None
         for one in known:
-            taught = self._taught(one)
+            taught = self._taught(one, sight)
             if taught and what not in taught and not (one.word and one.word.pinned):
                 return None
         return what
 
-    def _proven(self, known: Sequence[Precedents]) -> Chosen | None:
+    def _proven(self, known: Sequence[Precedents], sight: frozenset[Signature]) -> Chosen | None:
         """What healed every kind of line in sight often enough. A line that is new may be the cause of the others."""
-        taught = [self._taught(one) for one in known]
+        taught = [self._taught(one, sight) for one in known]
         common = set[Chosen].intersection(*taught) if taught else set()
         return next(iter(common)) if len(common) == 1 else None
 
-    def _taught(self, one: Precedents) -> set[Chosen]:
-        return {what for what, healed in one.learned().items() if healed >= self._healed_times}
+    def _taught(self, one: Precedents, sight: frozenset[Signature]) -> set[Chosen]:
+        return {what for what, healed in one.learned(sight).items() if healed >= self._healed_times}
 
 
 def _is_offered(case: Case, what: Chosen) -> bool:
@@ -84,10 +85,11 @@ def bound(decision: Decision, words: Sequence[Word]) -> Decision:
     return replace(decision, action=ESCALATE, parameters={}, reason=reason)
 
 
-def _learned_reason(known: Sequence[Precedents], what: Chosen) -> str:
+def _learned_reason(known: Sequence[Precedents], what: Chosen, sight: frozenset[Signature]) -> str:
     """Of the line that is proven least."""
-    least = min(known, key=lambda one: one.learned()[what])
-    healed, last = least.learned()[what], least.done(what)[0]
+    least = min(known, key=lambda one: one.learned(sight)[what])
+    healed = least.learned(sight)[what]
+    last = next(deed for deed in least.done(what) if deed.shown <= sight)
     return f"chosen from memory: {healed} of {healed} healed, the last one on {last.host} ({last.incident_id})"
 
 

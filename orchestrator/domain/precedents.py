@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -62,6 +62,8 @@ class Deed:
     #: Who decided it.
     chooser: str
     at: datetime
+    #: Of the lines that it was decided by.
+    shown: frozenset[Signature]
 
     @property
     def chosen(self) -> Chosen:
@@ -79,11 +81,16 @@ class Precedents:
     #: None: nobody said anything.
     word: Word | None = None
 
-    def learned(self) -> dict[Chosen, int]:
-        """How often each deed healed since anything last failed for this signature. One failure forgets all."""
+    def learned(self, sight: Collection[Signature] | None = None) -> dict[Chosen, int]:
+        """How often each deed healed since anything last failed for this signature. One failure forgets all.
+
+        `sight`: the lines before us. A deed counts only where all lines that it was decided by are among them: the one
+        that told the cause may be what is missing. None: every deed counts.
+        """
         counts: dict[Chosen, int] = {}
         for deed in takewhile(lambda one: one.healed, self.deeds):
-            counts[deed.chosen] = counts.get(deed.chosen, 0) + 1
+            if sight is None or deed.shown <= set(sight):
+                counts[deed.chosen] = counts.get(deed.chosen, 0) + 1
         return counts
 
     def done(self, what: Chosen) -> tuple[Deed, ...]:

@@ -119,15 +119,16 @@ def _precedents(connection: sa.Connection, signature: Signature) -> Precedents:
     found = connection.execute(query).mappings()
     return Precedents(
         signature=signature,
-        deeds=tuple(_deeds(row for row in found if _was_shown(row, signature))),
+        # What joined later was not decided upon.
+        deeds=tuple(_deeds(row for row in found if signature in _shown(row))),
         word=_word(connection, signature),
     )
 
 
-def _was_shown(row: rows.Row, signature: Signature) -> bool:
-    """Whether the chooser had a line of it before it; what joined later was not decided upon."""
+def _shown(row: rows.Row) -> frozenset[Signature]:
+    """Of the lines that the chooser had before it; of an older version's record only the first is known."""
     name: Any = DECISION.c.signatures
-    return signature in (row[name] or [row[INCIDENT.c.signature]])
+    return frozenset(Signature(one) for one in row[name] or [row[INCIDENT.c.signature]])
 
 
 def _deeds(found: Iterable[rows.Row]) -> Iterable[Deed]:
@@ -140,6 +141,7 @@ def _deeds(found: Iterable[rows.Row]) -> Iterable[Deed]:
             healed=row[INCIDENT.c.state] == IncidentState.HEALED.value,
             chooser=row[DECISION.c.chooser],
             at=row[RUN.c.started],
+            shown=_shown(row),
         )
 
 

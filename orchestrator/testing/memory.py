@@ -34,7 +34,7 @@ class MemoryPrecedents(MemoryRuns):
                 if incident is None or decision is None:
                     continue
                 teaches = incident.state in FINAL and incident.origin is not Origin.INJECTED and incident.step == 1
-                if teaches and signature in (decision.signatures or (incident.signature,)):
+                if teaches and signature in (shown := frozenset(decision.signatures or (incident.signature,))):
                     yield Deed(
                         incident_id=incident.id,
                         host=incident.host,
@@ -43,6 +43,7 @@ class MemoryPrecedents(MemoryRuns):
                         healed=incident.state is IncidentState.HEALED,
                         chooser=decision.chooser,
                         at=run.started,
+                        shown=shown,
                     )
 
     def remembered(self, limit: int = 100) -> tuple[Precedents, ...]:

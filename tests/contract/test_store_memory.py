@@ -75,6 +75,7 @@ def test_a_deed_says_what_was_done_where_and_by_whose_choice_newest_first(store:
         True,
         "embedded",
     )
+    assert newest.shown == oldest.shown == {DIED}
     run = store.run(run_id(second, RunKind.ACT))
     assert run is not None
     assert newest.at == run.started
@@ -143,6 +144,7 @@ def test_every_line_that_the_chooser_was_shown_is_taught_and_no_later_one(store:
     healing(store, shown=(DIED, EXITED), later=(late,))
 
     assert (ends(store, DIED), ends(store, EXITED), ends(store, late)) == ([True], [True], [])
+    assert store.precedents(DIED).deeds[0].shown == {DIED, EXITED}
 
 
 def test_a_decision_of_an_older_version_teaches_the_line_that_opened_it(store: Store) -> None:

@@ -35,8 +35,8 @@ OFFERED = (
 ASKED = Decision(action="clear_cache", parameters={}, reason="asked", chooser="fake")
 
 
-def deeds(what: What, ends: str) -> tuple[Deed, ...]:
-    """Newest first; `+` healed."""
+def deeds(what: What, ends: str, *shown: Signature) -> tuple[Deed, ...]:
+    """Newest first; `+` healed. Decided by these lines, or by the one alone that they are told of."""
     action, parameters = what
     return tuple(
         Deed(
@@ -47,6 +47,7 @@ def deeds(what: What, ends: str) -> tuple[Deed, ...]:
             healed=end == "+",
             chooser="embedded",
             at=NOW,
+            shown=frozenset(shown),
         )
         for number, end in enumerate(ends)
     )
@@ -169,6 +170,21 @@ def test_a_line_that_shares_its_signature_but_names_another_file_is_asked_about(
 
     assert (trained.chooser, trained.parameters) == ("memory", {"path": "/opt/app1/run.sh"})
     assert other == ASKED
+
+
+def test_a_deed_counts_only_where_the_line_that_told_the_cause_is_in_sight_again() -> None:
+    """Of a full disk the service died three times; now it just died."""
+    full = deeds(FREE, "+++", NEW, EXITED, DIED)
+    past = known({NEW: full, EXITED: full, DIED: full})
+    mixed = known({one: deeds(NGINX, "+++", DIED) + full for one in (EXITED, DIED)})
+
+    assert picked(past, NEW, EXITED, DIED) == FREE
+    assert picked(past, EXITED, DIED) is None
+    assert picked(past, DIED) is None
+    assert picked(mixed, EXITED, DIED) == NGINX
+    pinned = known({NEW: full, EXITED: full, DIED: full}, {DIED: (Standing.PINNED, NGINX)})
+    assert picked(pinned, EXITED, DIED) == NGINX
+    assert picked(pinned, NEW, EXITED, DIED) is None
 
 
 def test_the_decision_says_that_it_is_remembered_and_how_often_it_healed() -> None:

@@ -32,6 +32,7 @@ def precedents(newest_first: str) -> Precedents:
                 healed=letter.isupper(),
                 chooser="embedded",
                 at=NOW,
+                shown=frozenset({Signature("5" * 16)}),
             )
             for number, letter in enumerate(newest_first)
         ),
