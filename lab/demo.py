@@ -120,7 +120,8 @@ class Demo:
         self.folder.mkdir(mode=0o700, parents=True)
         self.config.write_text(
             f'inventory = "{self.lab.inventory}"\nstate_dir = "state"\nknown_hosts = "{self.lab.known_hosts}"\n'
-            f"api_port = {_port()}\n",
+            # Two hosts of one group are healed side by side, to be seen; by default half of a group.
+            f"api_port = {_port()}\nfleet_group_percent = 100\n",
             encoding="utf-8",
         )
         with self.serving():

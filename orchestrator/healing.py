@@ -21,6 +21,7 @@ from orchestrator.domain.runs import PlaybookResult, RunKind, RunStatus
 from orchestrator.domain.verdicts import Facts, Outcome, Verdict
 from orchestrator.outbreak import Gathering
 from orchestrator.ports import Case, Event
+from orchestrator.turns import Turns
 from orchestrator.verify import judgement
 from orchestrator.verify.judgement import Check, Next
 
@@ -31,9 +32,11 @@ SHOWN_RECORDS = 20
 GATHER = 0.5
 #: The policy rule that an error must not be older than it may be acted on.
 AGE = "age"
+#: Verdicts with which `apply` may begin; it is judged again there, and waits there.
+PASSING = (Outcome.ALLOWED, Outcome.WAITS)
 
 
-class Healing(Asking, Gathering):
+class Healing(Asking, Gathering, Turns):
     """The workflows of one incident, by its id."""
 
     # plan -------------------------------------------------------------------------------------------
@@ -122,12 +125,13 @@ class Healing(Asking, Gathering):
             return [] if self._store.membership(incident_id) else ["apply", incident.host]
         if incident.state is not IncidentState.PLANNING or verdict is None:
             return []
-        if verdict.outcome in (Outcome.ALLOWED, Outcome.NEEDS_APPROVAL) and self._joins(incident, *DECIDED):
+        if verdict.outcome in (*PASSING, Outcome.NEEDS_APPROVAL) and self._joins(incident, *DECIDED):
             return []
-        if verdict.outcome is Outcome.ALLOWED:
+        if verdict.outcome in PASSING:
             if self._waits_for_wave(incident):
                 return []
-            moved = self._move(incident_id, IncidentState.HEALING, "allowed; waits for the host's slot")
+            waits = "allowed; waits for the host's slot" if verdict.outcome is Outcome.ALLOWED else verdict.reason
+            moved = self._move(incident_id, IncidentState.HEALING, waits)
             return ["apply", incident.host] if moved else []
         if verdict.outcome is Outcome.NEEDS_APPROVAL:
             return ["ask", incident.host]
@@ -207,14 +211,15 @@ class Healing(Asking, Gathering):
         facts = self._inspect(incident_id, decision)
         if approval is not None and self._is_void(incident_id, approval, digest, facts):
             return ""
-        verdict = self._verdict(incident_id, decision, facts, approved=approval is not None)
+        verdict = self._admit(incident_id, decision, facts, digest, approved=approval is not None)
+        if verdict.outcome is Outcome.WAITS:
+            self._wait_turn(incident_id, verdict, facts)
+            return ""
         if verdict.outcome is not Outcome.ALLOWED:
-            self._store.record_verdict(incident_id, verdict, facts)
             if verdict.rule == AGE:
                 return incident.host
             self.escalate(incident_id, f"refused by rule {verdict.rule} right before acting: {verdict.reason}")
             return ""
-        self._store.record_verdict(incident_id, replace(verdict, digest=digest), facts)
         self._store.move(
             incident_id,
             IncidentState.HEALING,

@@ -21,6 +21,7 @@ from orchestrator.domain.precedents import Precedents, Word
 from orchestrator.domain.records import LogRecord
 from orchestrator.domain.runs import PlaybookJob, PlaybookResult, Run, RunKind, RunStatus
 from orchestrator.domain.verdicts import Answer, Approval, Attempt, Facts, Verdict
+from orchestrator.fleet_port import FleetStore
 from orchestrator.outbreak_port import OutbreakStore
 
 
@@ -227,7 +228,7 @@ NOT_ATTEMPTS = frozenset({RunStatus.REFUSED, RunStatus.BUSY})
 ACTING = frozenset({RunKind.ACT, RunKind.ROLLBACK})
 
 
-class Store(OutbreakStore, Protocol):
+class Store(OutbreakStore, FleetStore, Protocol):
     """What is remembered. Raises StoreUnavailable; RecordError where acting must not go on."""
 
     # incidents ---------------------------------------------------------------------------------

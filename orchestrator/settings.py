@@ -12,11 +12,13 @@ import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from datetime import timedelta
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from orchestrator import channels
+from orchestrator.domain.fleet import FleetLimits
 from orchestrator.domain.hosts import Secret
 from orchestrator.domain.notices import Channel
 from orchestrator.errors import ConfigError
@@ -109,6 +111,49 @@ SETTINGS: tuple[Setting, ...] = (
         help="How often a source is read where following it fails.",
     ),
     Setting(name="max_parallel_healings", default=4, help="Hosts that may be healed at the same time."),
+    Setting(name="budget_host_per_day", default=20, help="Act runs that one host may have within 24 hours."),
+    Setting(name="budget_action_per_day", default=50, help="Act runs that one action may have within 24 hours."),
+    Setting(name="budget_fleet_per_day", default=100, help="Act runs that all hosts may have within 24 hours."),
+    Setting(
+        name="fleet_hosts_max", default=4, help="Hosts that may be in healing at once; others wait for their turn."
+    ),
+    Setting(
+        name="fleet_group_percent",
+        default=50,
+        help="How much of a group of the inventory may be in healing at once, in percent; one host always.",
+        most=100,
+    ),
+    Setting(
+        name="fleet_sick_percent",
+        default=50,
+        help="With more than this much of a group sick at once, in percent, nothing acts on any host.",
+        most=100,
+    ),
+    Setting(
+        name="fleet_sick_hosts", default=4, help="Hosts that a group has at least for fleet_sick_percent to count."
+    ),
+    Setting(
+        name="breaker_failed_percent",
+        default=50,
+        help="With more than this much of the last attempts failed, in percent, nothing acts for the cool-down.",
+        most=100,
+    ),
+    Setting(
+        name="breaker_least_attempts",
+        default=6,
+        help="Ended attempts that there are at least for breaker_failed_percent to count.",
+    ),
+    Setting(
+        name="breaker_last_attempts",
+        default=20,
+        help="The last ended attempts, of the fleet and of each action, that breaker_failed_percent looks at.",
+        most=200,
+    ),
+    Setting(
+        name="breaker_cooldown_seconds",
+        default=1800.0,
+        help="How long nothing acts once a breaker opened; then one attempt at a time tries whether it can close.",
+    ),
     Setting(
         name="outbreak_hosts",
         default=3,
@@ -274,6 +319,17 @@ class Settings:
     connect_timeout_seconds: float
     poll_seconds: float
     max_parallel_healings: int
+    budget_host_per_day: int = 20
+    budget_action_per_day: int = 50
+    budget_fleet_per_day: int = 100
+    fleet_hosts_max: int = 4
+    fleet_group_percent: int = 50
+    fleet_sick_percent: int = 50
+    fleet_sick_hosts: int = 4
+    breaker_failed_percent: int = 50
+    breaker_least_attempts: int = 6
+    breaker_last_attempts: int = 20
+    breaker_cooldown_seconds: float = 1800.0
     outbreak_hosts: int = 3
     outbreak_window_seconds: float = 120.0
     outbreak_wave_max: int = 10
@@ -339,6 +395,23 @@ class Settings:
         return certificate, key
 
     @property
+    def fleet_limits(self) -> FleetLimits:
+        """What policy allows over the whole fleet."""
+        return FleetLimits(
+            budget_host=self.budget_host_per_day,
+            budget_action=self.budget_action_per_day,
+            budget_fleet=self.budget_fleet_per_day,
+            hosts_max=self.fleet_hosts_max,
+            group_percent=self.fleet_group_percent,
+            sick_percent=self.fleet_sick_percent,
+            sick_least=self.fleet_sick_hosts,
+            failed_percent=self.breaker_failed_percent,
+            failed_least=self.breaker_least_attempts,
+            failed_last=self.breaker_last_attempts,
+            cooldown=timedelta(seconds=self.breaker_cooldown_seconds),
+        )
+
+    @property
     def artifacts_dir(self) -> Path:
         """One folder a run."""
         return self.state_dir / "artifacts"
@@ -385,6 +458,11 @@ def load(config: Path | None = None, environ: Mapping[str, str] | None = None) -
             f"{path}: keep_records_days ({values['keep_records_days']}) is too short: attempts are counted over a day, "
             f"and no run's artifacts (keep_artifacts_days, {values['keep_artifacts_days']}) outlive its record. Take "
             f"{max(SHORTEST_DAYS, values['keep_artifacts_days'])} or more."
+        )
+    if values["breaker_least_attempts"] > values["breaker_last_attempts"]:
+        raise ConfigError(
+            f"{path}: breaker_least_attempts ({values['breaker_least_attempts']}) is above breaker_last_attempts "
+            f"({values['breaker_last_attempts']}), so no breaker would ever open. Take that or less."
         )
     if values["outbreak_hosts"] < 2:
         raise ConfigError(f"{path}: outbreak_hosts takes 2 or more, got {values['outbreak_hosts']}.")
@@ -433,9 +511,9 @@ def _value(row: Setting, given: Mapping[str, Any], base: Path, path: Path | None
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if type(value) is not kind:
-        raise ConfigError(f"{path}: {row.name} takes {_ACCEPTED[kind]}, got {value!r}.")
+        raise ConfigError(f"{path}{_line(path, row.name)}: {row.name} takes {_ACCEPTED[kind]}, got {value!r}.")
     if kind in (int, float) and not _in_range(row, value):
-        raise ConfigError(f"{path}: {row.name} takes a number {_range(row)}, got {value!r}.")
+        raise ConfigError(f"{path}{_line(path, row.name)}: {row.name} takes a number {_range(row)}, got {value!r}.")
     return value
 
 
@@ -448,6 +526,13 @@ def _in_range(row: Setting, value: float) -> bool:
 def _range(row: Setting) -> str:
     least = "above 0" if row.least is None else f"of at least {row.least:,}"
     return least if row.most is None else f"{least} and at most {row.most:,}"
+
+
+def _line(path: Path | None, name: str) -> str:
+    """`, line 3` for a setting of the config file."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path else []
+    found = [number for number, text in enumerate(lines, start=1) if text.partition("=")[0].strip() == name]
+    return f", line {found[0]}" if found else ""
 
 
 _ACCEPTED = {str: "a string", int: "a whole number", float: "a number", bool: "true or false"}

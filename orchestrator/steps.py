@@ -6,8 +6,9 @@ It knows no order; `healing.py` does.
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -21,6 +22,7 @@ from orchestrator.domain.incidents import UNDER_WAY, Incident, IncidentState, Or
 from orchestrator.domain.runs import PlaybookJob, PlaybookResult, Run, RunKind, RunStatus
 from orchestrator.domain.verdicts import Facts, Verdict
 from orchestrator.errors import HealingError, Interrupted, RecordError, StoreUnavailable, TemporaryError
+from orchestrator.fleet_state import fleet_state
 from orchestrator.guard.judge import judge
 from orchestrator.guard.question import Question
 from orchestrator.notify.alarm import StoreAlarm
@@ -66,6 +68,8 @@ class Rooms:
     now: Callable[[], datetime]
     #: Waits so many seconds; True: the worker ends.
     wait: Callable[[float], bool]
+    #: Held while one healing is judged and let in: the next one is judged by what this one takes up.
+    admission: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
 
 def inspect(probe: Probe, host: Host, action: Action, parameters: Mapping[str, str]) -> Facts:
@@ -197,6 +201,7 @@ class Steps:
                 stopped=self._store.stopped(),
                 now=now,
                 approved=approved,
+                fleet=fleet_state(self._store, self._rooms.fleet.hosts(), self._rooms.settings, now, incident_id),
             )
         )
 

@@ -23,6 +23,7 @@ from orchestrator.errors import HealingError, InventoryError, RecordError, Store
 from orchestrator.follow_up import FollowUps
 from orchestrator.healing import Healing
 from orchestrator.steps import AFTER_ACT, BUSY_PAUSE, BUSY_TRIES, CUT, PASSING, READING, Rooms
+from orchestrator.turns import Turns
 from orchestrator.verify import judgement
 from orchestrator.verify.judgement import Check, Next
 
@@ -36,7 +37,7 @@ REFUSING = frozenset({Outcome.DENIED, Outcome.NEEDS_APPROVAL, Outcome.UNKNOWN})
 T = TypeVar("T")
 
 
-class Waves(FollowUps):
+class Waves(FollowUps, Turns):
     """The workflow of one wave, by its id, and what begins it."""
 
     def __init__(self, rooms: Rooms, healing: Healing) -> None:
@@ -164,7 +165,7 @@ class Waves(FollowUps):
             decision = self._decision(incident.id)
             digest = self._digest(incident.id)
             facts = self._inspect(incident.id, decision)
-            verdict = self._verdict(incident.id, decision, facts, approved=False)
+            verdict = self._admit(incident.id, decision, facts, digest, approved=False)
         except (StoreUnavailable, RecordError):
             raise
         except HealingError as error:
@@ -172,10 +173,7 @@ class Waves(FollowUps):
             if not isinstance(error, TemporaryError) or self._silent[incident.id] > len(PASSING):
                 self._leave([member], str(error))
             return None
-        if verdict.outcome is Outcome.ALLOWED:
-            self._store.record_verdict(incident.id, replace(verdict, digest=digest), facts)
-        elif verdict.outcome in REFUSING:
-            self._store.record_verdict(incident.id, verdict, facts)
+        if verdict.outcome in REFUSING:
             self._leave([member], f"refused by rule {verdict.rule} right before acting: {verdict.reason}")
         return verdict.outcome
 

@@ -24,7 +24,7 @@ from orchestrator.domain.ids import Cursor
 from orchestrator.domain.incidents import ABSORBING, SETTLED, Incident, IncidentState, Origin, Signal
 from orchestrator.domain.outbreaks import OutbreakState
 from orchestrator.domain.records import LogRecord, Severity
-from orchestrator.domain.verdicts import Answer
+from orchestrator.domain.verdicts import Answer, Outcome
 from orchestrator.errors import HealingError, InventoryError, RecordError, StoreUnavailable, TemporaryError
 from orchestrator.guard.answering import void
 from orchestrator.healing import Healing
@@ -310,6 +310,7 @@ class Worker:
                 rooms.engine.start("plan", incident.id, incident.id, host=incident.host)
         for incident in asking:
             self._answer(incident, now)
+        self._healing.start_turns()
         store.expire_quiet(now - timedelta(seconds=rooms.settings.incident_expiry_seconds))
 
     def _follow_clock(self) -> None:
@@ -349,11 +350,14 @@ class Worker:
         states = (IncidentState.PLANNING, IncidentState.HEALING, IncidentState.VERIFIED)
         store, alive = self._rooms.store, self._rooms.engine.alive
         found = {one.id: one for one in store.incidents(states=states, limit=10_000)}
-        workflows = (lambda one: one, ids.ask_id, ids.apply_id, ids.hold_id, ids.rollback_id)
+        workflows = (lambda one: one, ids.ask_id, self._healing.apply_id, ids.hold_id, ids.rollback_id)
+        waiting = {one.incident_id for one in store.places() if one.outcome is Outcome.WAITS}
         gone = [
             one
             for one in found
-            if not any(alive(workflow(one)) for workflow in workflows) and not self._in_outbreak(one)
+            if one not in waiting
+            and not any(alive(workflow(one)) for workflow in workflows)
+            and not self._in_outbreak(one)
         ]
         for incident_id in gone:
             if incident_id in self._suspects:

@@ -35,9 +35,9 @@ def ask_id(incident: IncidentId) -> str:
     return f"{incident}-ask"
 
 
-def apply_id(incident: IncidentId) -> str:
-    """The one apply workflow of an incident: a second approval can't start a second one."""
-    return f"{incident}-apply"
+def apply_id(incident: IncidentId, turn: int = 1) -> str:
+    """The one apply workflow of an incident for each turn: a second approval can't start a second one."""
+    return f"{incident}-apply{turn if turn > 1 else ''}"
 
 
 def hold_id(incident: IncidentId) -> str:
@@ -53,7 +53,7 @@ def rollback_id(incident: IncidentId) -> str:
 def incident_of(workflow_id: str) -> IncidentId:
     """The incident that a healing's workflow belongs to."""
     name, _, part = workflow_id.rpartition("-")
-    return IncidentId(name if part in ("ask", "apply", "hold", "rollback") else workflow_id)
+    return IncidentId(name if part.rstrip("0123456789") in ("ask", "apply", "hold", "rollback") else workflow_id)
 
 
 def outbreak_id(incident: IncidentId) -> str:

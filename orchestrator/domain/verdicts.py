@@ -17,6 +17,8 @@ class Outcome(StrEnum):
     ALLOWED = "allowed"
     DENIED = "denied"
     NEEDS_APPROVAL = "needs_approval"
+    #: Allowed, but not now: the fleet is busy. It is asked again, in turn.
+    WAITS = "waits"
     #: A rule needs facts that are not there (explain without a host). Never acts.
     UNKNOWN = "unknown"
 

@@ -1,8 +1,8 @@
 """The rules of policy in their order, and the one function that asks them all.
 
-Order: all denials, then what is not known, then what a person must approve. `allowed` is what is left when
-no rule objects, so a new rule can only make policy stricter. docs/policy.md lists the same names; a test
-compares.
+Order: all denials, then what is not known, then what a person must approve, then what has to wait. `allowed` is
+what is left when no rule objects, so a new rule can only make policy stricter. docs/policy.md lists the same names; a
+test compares.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from orchestrator.domain.actions import ParameterSource
 from orchestrator.domain.hosts import Mode
 from orchestrator.domain.verdicts import Outcome, Verdict
-from orchestrator.guard import history, leave, paths, shapes, units
+from orchestrator.guard import breaker, budgets, fleet, history, leave, paths, shapes, units
 from orchestrator.guard.question import Question
 from orchestrator.guard.rule import Rule, on_host
 
@@ -103,9 +103,17 @@ RULES: tuple[Rule, ...] = (
     Rule(name="age", outcome=Outcome.DENIED, objects=history.age),
     Rule(name="attempts", outcome=Outcome.DENIED, objects=history.attempts),
     Rule(name="cooldown", outcome=Outcome.DENIED, objects=history.cooldown),
+    Rule(name="budget_host", outcome=Outcome.DENIED, objects=budgets.host_budget),
+    Rule(name="budget_action", outcome=Outcome.DENIED, objects=budgets.action_budget),
+    Rule(name="budget_fleet", outcome=Outcome.DENIED, objects=budgets.fleet_budget),
+    Rule(name="sick_group", outcome=Outcome.DENIED, objects=fleet.sick),
+    Rule(name="breaker", outcome=Outcome.DENIED, objects=breaker.failing),
     Rule(name="host", outcome=Outcome.UNKNOWN, objects=_host),
     Rule(name="facts", outcome=Outcome.UNKNOWN, objects=_facts),
+    Rule(name="fleet", outcome=Outcome.UNKNOWN, objects=fleet.known),
     Rule(name="window", outcome=Outcome.NEEDS_APPROVAL, objects=leave.window),
     Rule(name="risk", outcome=Outcome.NEEDS_APPROVAL, objects=leave.risk),
     Rule(name="propose", outcome=Outcome.NEEDS_APPROVAL, objects=leave.propose),
+    Rule(name="busy", outcome=Outcome.WAITS, objects=fleet.busy),
+    Rule(name="probe", outcome=Outcome.WAITS, objects=fleet.probing),
 )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from orchestrator.domain.actions import Action, Decision
+from orchestrator.domain.fleet import FleetState
 from orchestrator.domain.hosts import Host
 from orchestrator.domain.ids import Signature
 from orchestrator.domain.verdicts import Attempt, Facts
@@ -30,5 +31,7 @@ class Question:
     #: Why everything is stopped; None: it is not.
     stopped: str | None
     now: datetime
+    #: What the other hosts do and what was tried there; None: not known.
+    fleet: FleetState | None = None
     #: A person approved these very bytes.
     approved: bool = False

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
 
 from orchestrator.domain.incidents import UNDER_WAY
+from orchestrator.fleet_port import BREAKER_RESET
 from orchestrator.record import lease
 
 #: Raise it with every change of a table, and add the step to `migrations`; a store of a newer version is refused
@@ -325,6 +326,8 @@ EVENT = _table(
     sqlite_autoincrement=True,
 )
 sa.Index("event_of_incident", EVENT.c.incident_id, EVENT.c.seq)
+_RESET = EVENT.c.kind == BREAKER_RESET
+sa.Index("event_of_reset", EVENT.c.seq, sqlite_where=_RESET, postgresql_where=_RESET)
 
 SWITCH = _table(
     "switch",

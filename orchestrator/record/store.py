@@ -11,6 +11,7 @@ from orchestrator.record.charts import ChartRecords
 from orchestrator.record.database import connect, path_of, utc_now
 from orchestrator.record.decisions import DecisionRecords
 from orchestrator.record.exchanges import ExchangeRecords
+from orchestrator.record.fleet import FleetRecords
 from orchestrator.record.incidents import IncidentRecords
 from orchestrator.record.ledger import LedgerRecords
 from orchestrator.record.memory import MemoryRecords
@@ -30,6 +31,7 @@ class SqlStore(
     ExchangeRecords,
     RunRecords,
     OutbreakRecords,
+    FleetRecords,
     LedgerRecords,
     CountRecords,
     RetentionRecords,

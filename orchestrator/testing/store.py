@@ -12,11 +12,12 @@ from orchestrator.domain.verdicts import Answer, Approval, Facts, Verdict
 from orchestrator.errors import RecordError
 from orchestrator.testing.access import MemoryAccess
 from orchestrator.testing.exchanges import MemoryExchanges
+from orchestrator.testing.fleet import MemoryFleet
 from orchestrator.testing.notices import MemoryNotices
 from orchestrator.testing.outbreaks import MemoryOutbreaks
 
 
-class MemoryStore(MemoryAccess, MemoryExchanges, MemoryNotices, MemoryOutbreaks):
+class MemoryStore(MemoryAccess, MemoryExchanges, MemoryNotices, MemoryOutbreaks, MemoryFleet):
     """Implements ports.Store."""
 
     def __init__(self, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:

@@ -18,6 +18,7 @@ import pytest
 
 from lab.fleet import Lab
 from tests.support.fleets import fleet
+from tests.support.limits import WIDE_LINES
 
 ROOT = Path(__file__).resolve().parents[2]
 HEALER = Path(sys.executable).parent / "healer"
@@ -136,7 +137,7 @@ def healer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Healer]:
     with fleet("accept", folder / "lab", variables=variables, host_variables=of_hosts) as lab:
         config.write_text(
             f'inventory = "{lab.inventory}"\nstate_dir = "state"\nknown_hosts = "{lab.known_hosts}"\n'
-            f"api_port = {port}\ninject_errors = true\n"
+            f"api_port = {port}\ninject_errors = true\n{WIDE_LINES}"
         )
         yield Healer(config=config, lab=lab, port=port)
 

@@ -18,6 +18,7 @@ from orchestrator.domain.runs import RunKind, RunStatus
 from orchestrator.record.store import SqlStore, open_store
 from tests.acceptance.conftest import HEALER, Healer, free_port, wait_for
 from tests.support.fleets import fleet
+from tests.support.limits import WIDE_LINES
 
 LOG = "/var/log/quiet.log"
 STARTED = "journalctl --unit nginx.service --output cat | grep --count '^Started nginx'"
@@ -34,7 +35,7 @@ def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Healer]:
         config = folder / "healer.toml"
         config.write_text(
             f'inventory = "{lab.inventory}"\nstate_dir = "state"\nknown_hosts = "{lab.known_hosts}"\n'
-            f"api_port = {port}\n"
+            f"api_port = {port}\n{WIDE_LINES}"
         )
         yield Healer(config=config, lab=lab, port=port)
 

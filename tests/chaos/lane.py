@@ -27,6 +27,7 @@ from orchestrator.record.store import SqlStore, open_store
 from tests.chaos.judge import Observation, Patient, Verdict, judge
 from tests.chaos.process import Nursery, Process, cold
 from tests.chaos.ward import Ward
+from tests.support.limits import WIDE
 
 HERE = Path(__file__).resolve().parent
 HEALER = Path(sys.executable).parent / "healer"
@@ -137,6 +138,7 @@ class Lane:
             "run_lease_seconds": float(LEASE),
             "run_renewal_seconds": float(RENEWAL),
             "max_parallel_healings": 4,
+            **WIDE,
         } | settings
         self.config.write_text("".join(f"{name} = {json.dumps(value)}\n" for name, value in self._settings.items()))
 

@@ -20,6 +20,7 @@ from orchestrator.ports import Store
 from orchestrator.settings import HOME
 from tests.acceptance.conftest import Healer, end, free_port, start
 from tests.support.fleets import fleet
+from tests.support.limits import WIDE_LINES
 from tests.support.waiting import wait_for
 
 log = logging.getLogger(__name__)
@@ -128,7 +129,7 @@ def house(purpose: str, folder: Path, hosts: int, task_seconds: int = 120) -> It
         config.write_text(
             f'inventory = "{lab.inventory}"\nstate_dir = "state"\nknown_hosts = "{lab.known_hosts}"\n'
             'playbooks_dir = "playbooks"\nroles_dir = "roles"\nmax_parallel_healings = 8\n'
-            f"api_port = {port}\n"
+            f"api_port = {port}\n{WIDE_LINES}"
         )
         healer = Healer(config=config, lab=lab, port=port)
         process = start(healer)

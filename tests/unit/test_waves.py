@@ -30,6 +30,7 @@ from orchestrator.outbreak import DECIDE_TRIES, fits
 from orchestrator.steps import Rooms
 from orchestrator.testing import FakeChooser, FakeExecutor, FakeFleet, FakeProbe, InlineEngine, MemoryStore
 from orchestrator.waves import LOST, TAKE_TRIES, Waves
+from tests.support.limits import WIDE
 from tests.unit.test_healing import NOON, RESTART, Told, action
 
 #: What a healing and its outbreak write in transactions of their own.
@@ -202,6 +203,7 @@ def fleet(
     shaky: Callable[[MemoryStore], Any] = lambda store: store,
     times: int = 1,
     decision: Decision = RESTART,
+    limits: dict[str, int] | None = None,
 ) -> Fleet:
     names, auto, waits = [f"web{number}" for number in range(1, count + 3)], HostPolicy(mode=Mode.AUTO), list[float]()
     hosts = [
@@ -236,7 +238,7 @@ def fleet(
     detector, probe = Detector((one,)), Probe(Facts(units={"nginx": facts, "nginx.service": facts}))
     executor, chooser = Executor(raw), FakeChooser(decision)
     rooms = Rooms(
-        settings=settings.load(environ={}),
+        settings=replace(settings.load(environ={}), **(limits or WIDE)),  # type: ignore[arg-type]  # whole numbers
         engine=engine,
         store=shaky(raw),
         fleet=FakeFleet(*hosts),
@@ -278,6 +280,13 @@ def test_one_canary_then_growing_waves_each_one_run() -> None:
     assert one.store.statistics().successful == 7
     assert [len(one.store.attempts(f"web{number}", NOON)) for number in range(1, 8)] == [1] * 7
     assert all(one.executor.signatures)
+
+
+def test_a_wave_is_no_larger_than_the_fleet_lets_at_once() -> None:
+    one = fleet(7, limits=WIDE | {"fleet_hosts_max": 2}).heal()
+
+    assert set(one.states.values()) == {"healed"}
+    assert one.ran(RunKind.ACT) == [["web1"], ["web2", "web3"], ["web4", "web5"], ["web6", "web7"]]
 
 
 def test_it_is_decided_once() -> None:

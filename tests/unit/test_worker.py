@@ -20,7 +20,7 @@ from orchestrator.domain.actions import Decision
 from orchestrator.domain.hosts import Connection, Host, HostPolicy, LogFile
 from orchestrator.domain.incidents import OPENED_MAX, IncidentState, Origin
 from orchestrator.domain.records import LogRecord, Severity
-from orchestrator.domain.verdicts import Answer, Approval
+from orchestrator.domain.verdicts import Answer, Approval, Facts, Outcome, Verdict
 from orchestrator.errors import HostUnreachable, InventoryError, StoreUnavailable, TemporaryError
 from orchestrator.healing import Healing
 from orchestrator.notify.alarm import StoreAlarm
@@ -263,6 +263,21 @@ def test_an_incident_that_waits_for_a_wave_is_not_lost() -> None:
     for _ in range(3):
         one.worker._find_lost()
     assert one.states() == ["escalated"] * 3
+
+
+def test_an_incident_that_waits_for_its_turn_is_not_lost() -> None:
+    one = desk()
+    (incident,) = one.store.absorb("web1", "journal", Detector(()).detect([error()], NOON), None)
+    deed = Decision(action="restart_service", parameters={}, reason="", chooser="fake")
+    one.store.record_decision(incident, deed)
+    one.store.record_verdict(incident, Verdict(outcome=Outcome.WAITS, rule="busy", reason=""), Facts())
+    one.store.move(incident, IncidentState.HEALING, "", expected=(IncidentState.OPEN,))
+    for _ in range(3):
+        one.worker._find_lost()
+    assert one.states() == ["healing"]
+    # The sweep goes on with it.
+    one.worker.sweep()
+    assert ids.apply_id(incident) in one.engine.started
 
 
 def test_a_changed_inventory_moves_what_is_followed() -> None:

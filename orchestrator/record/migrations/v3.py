@@ -16,6 +16,8 @@ def upgrade(op: Operations) -> None:
     op.add_column("incident", _text("follows", server_default=""))
     op.add_column("incident", sa.Column("step", sa.Integer, nullable=False, server_default="1"))
     op.create_index("incident_by_signature", "incident_signature", ["signature", "incident_id"])
+    reset = sa.text("kind = 'breaker.reset'")
+    op.create_index("event_of_reset", "event", ["seq"], sqlite_where=reset, postgresql_where=reset)
     op.add_column("decision", sa.Column("offered", sa.JSON))
     op.add_column("decision", sa.Column("signatures", sa.JSON))
     op.add_column("approval", _text("asked_by", server_default=""))

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from orchestrator.domain.actions import Action, Decision, Parameter, ParameterSource, Risk
+from orchestrator.domain.fleet import FleetAttempt, FleetLimits, FleetState, Place
 from orchestrator.domain.hosts import Connection, Host, HostPolicy, Mode
 from orchestrator.domain.ids import Signature
 from orchestrator.domain.verdicts import Attempt, Facts, Outcome, PathFacts, UnitFacts
@@ -132,6 +133,45 @@ def question_of(given: Mapping[str, Any]) -> Question:
         stopped=given.get("stopped"),
         now=NOW,
         approved=given.get("approved", False),
+        fleet=_fleet(given.get("fleet", {}), name),
+    )
+
+
+def _fleet(given: Mapping[str, Any] | None, action: str) -> FleetState | None:
+    if given is None:
+        return None
+    limits = {**given.get("limits", {})}
+    if "cooldown" in limits:
+        limits["cooldown"] = timedelta(seconds=limits["cooldown"])
+    return FleetState(
+        limits=FleetLimits(**limits),
+        groups={name: frozenset(hosts) for name, hosts in given.get("groups", {}).items()},
+        attempts=tuple(
+            FleetAttempt(
+                host=one.get("host", "web1"),
+                action=one.get("action", action),
+                at=NOW - timedelta(seconds=one["ago"]),
+                ended=NOW - timedelta(seconds=one["ago"] - 10),
+                healed=one.get("healed"),
+            )
+            for row in given.get("attempts", [])
+            for one in [row] * row.get("times", 1)
+        ),
+        places=tuple(
+            Place(
+                incident_id=one["incident"],
+                host=one["host"],
+                action=one.get("action", action),
+                outcome=Outcome(one["outcome"]),
+                admitted=one["outcome"] == "allowed",
+                acted=one.get("acted", False),
+            )
+            for one in given.get("places", [])
+        ),
+        held=frozenset(given.get("held", [])),
+        sick=frozenset(given.get("sick", [])),
+        resets={scope: NOW - timedelta(seconds=ago) for scope, ago in given.get("resets", {}).items()},
+        incident_id=given.get("incident", "inc-5"),
     )
 
 

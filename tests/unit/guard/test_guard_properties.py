@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.domain.actions import Action, Decision, Parameter, ParameterSource, Risk
+from orchestrator.domain.fleet import FleetAttempt, FleetLimits, FleetState, Place
 from orchestrator.domain.hosts import Connection, Host, HostPolicy, Mode
 from orchestrator.domain.ids import Signature
 from orchestrator.domain.verdicts import Attempt, Facts, Outcome, PathFacts, UnitFacts
@@ -30,7 +31,12 @@ UNITS = (
     "",
 )
 PATHS = ("/opt/app/run.sh", "/var/log/a.log", "/etc/shadow", "/opt/../etc/x", "/opt", "/home/a/.ssh/rc", "x")
-STRICTNESS = {Outcome.ALLOWED: 0, Outcome.NEEDS_APPROVAL: 1, Outcome.UNKNOWN: 2, Outcome.DENIED: 3}
+STRICTNESS = {
+    outcome: strictness
+    for strictness, outcome in enumerate(
+        [Outcome.ALLOWED, Outcome.WAITS, Outcome.NEEDS_APPROVAL, Outcome.UNKNOWN, Outcome.DENIED]
+    )
+}
 SIGNATURES = st.frozensets(st.sampled_from([Signature("a"), Signature("b")]), max_size=2)
 
 
@@ -116,6 +122,47 @@ FACTS = st.builds(
 )
 
 
+OTHERS = st.sampled_from(["web1", "web2", "web3", "db1"])
+FLEETS = st.builds(
+    FleetState,
+    limits=st.builds(
+        FleetLimits, budget_host=st.integers(1, 4), hosts_max=st.integers(1, 3), failed_least=st.integers(1, 6)
+    ),
+    groups=st.just({"web": frozenset({"web1", "web2", "web3"}), "all": frozenset({"web1", "web2", "web3", "db1"})}),
+    attempts=st.lists(
+        st.builds(
+            FleetAttempt,
+            host=OTHERS,
+            action=st.sampled_from(sorted(ACTIONS)),
+            at=st.sampled_from([-5, 0, 100, 1700, 1900, 4000, 86399, 90000]).map(
+                lambda ago: NOW - timedelta(seconds=ago)
+            ),
+            healed=st.sampled_from([None, True, False]),
+        ),
+        max_size=8,
+    ).map(tuple),
+    places=st.lists(
+        st.builds(
+            lambda number, host, outcome: Place(
+                incident_id=f"inc-{number}",
+                host=host,
+                action="restart_service",
+                outcome=outcome,
+                admitted=outcome is Outcome.ALLOWED,
+            ),
+            st.integers(1, 9),
+            OTHERS,
+            st.sampled_from([Outcome.ALLOWED, Outcome.WAITS]),
+        ),
+        max_size=4,
+        unique_by=lambda one: one.incident_id,
+    ).map(lambda found: tuple(sorted(found, key=lambda one: one.incident_id))),
+    sick=st.frozensets(OTHERS, max_size=3),
+    held=st.frozensets(OTHERS, max_size=2),
+    incident_id=st.sampled_from(["", "inc-1", "inc-5"]),
+)
+
+
 @st.composite
 def questions(draw: st.DrawFn) -> Question:
     name = draw(st.sampled_from([*sorted(ACTIONS), "escalate", "none", "other"]))
@@ -130,6 +177,7 @@ def questions(draw: st.DrawFn) -> Question:
         stopped=draw(st.sampled_from([None, None, None, "stop"])),
         now=NOW,
         approved=draw(st.booleans()),
+        fleet=draw(st.none() | FLEETS),
     )
 
 
@@ -159,6 +207,7 @@ def healthy(draw: st.DrawFn) -> Question:
         stopped=None,
         now=NOW,
         approved=draw(st.booleans()),
+        fleet=draw(st.none() | FLEETS),
     )
 
 
@@ -174,6 +223,7 @@ def test_nothing_is_allowed_without_host_facts_and_a_whitelisted_action(question
         assert question.action.id == question.decision.action
         assert question.decision.acts
         assert question.stopped is None
+        assert question.fleet is not None
         policy = question.host.policy
         alone = policy.mode == Mode.AUTO and (policy.windows is None or is_open(policy.windows, question.now))
         assert alone or question.approved
@@ -186,7 +236,7 @@ def test_approval_lifts_what_a_person_may_say_and_age_alone(question: Question) 
     approved = judge(replace(question, approved=True))
 
     if asked.rule in ("window", "risk", "propose"):
-        assert approved.outcome == Outcome.ALLOWED
+        assert approved.outcome in (Outcome.ALLOWED, Outcome.WAITS)
     elif asked.rule != "age":
         assert (approved.outcome, approved.rule) == (asked.outcome, asked.rule)
 
