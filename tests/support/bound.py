@@ -13,6 +13,7 @@ from dataclasses import fields
 from datetime import datetime, timedelta
 
 from orchestrator.domain.actions import ESCALATE, NONE, Candidate, Decision, ParameterSource
+from orchestrator.domain.fleet import FleetState
 from orchestrator.domain.hosts import Connection, Host, HostPolicy, Mode
 from orchestrator.domain.ids import Signature
 from orchestrator.domain.verdicts import Attempt, Facts, Outcome, PathFacts, UnitFacts
@@ -127,6 +128,8 @@ class World:
             age_seconds=0.0,
             stopped=None,
             now=self.now,
+            # Nothing goes on elsewhere: the limits over the fleet are not in the way.
+            fleet=FleetState(),
         )
         if judge(question).outcome is not Outcome.ALLOWED:
             return False
