@@ -41,6 +41,17 @@ class FleetRecords(Records):
             .where(own, RUN_HOST.c.host == INCIDENT.c.host, _ACTED)
             .exists()
         )
+        # Who waits for a wave is in no line: the wave asks for it.
+        for_wave = (
+            sa.select(OUTBREAK_MEMBER.c.incident_id)
+            .where(
+                OUTBREAK_MEMBER.c.incident_id == INCIDENT.c.id,
+                OUTBREAK_MEMBER.c.wave == 0,
+                OUTBREAK_MEMBER.c.ending == "",
+                VERDICT.c.outcome == Outcome.WAITS.value,
+            )
+            .exists()
+        )
         query = (
             sa.select(
                 INCIDENT.c.id,
@@ -52,7 +63,7 @@ class FleetRecords(Records):
             )
             .join(DECISION, DECISION.c.incident_id == INCIDENT.c.id)
             .join(VERDICT, VERDICT.c.incident_id == INCIDENT.c.id)
-            .where(INCIDENT.c.state == IncidentState.HEALING.value)
+            .where(INCIDENT.c.state == IncidentState.HEALING.value, ~for_wave)
             .order_by(INCIDENT.c.id)
         )
         with self._database.read() as connection:

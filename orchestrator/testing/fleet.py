@@ -33,7 +33,10 @@ class MemoryFleet(MemoryPrecedents):
                     acted=(one.id, one.host) in acts,
                 )
                 for one in sorted(healing, key=lambda one: one.id)
-                if (verdict := self._verdicts.get(one.id)) is not None and one.id in self._decisions
+                if (verdict := self._verdicts.get(one.id)) is not None
+                and one.id in self._decisions
+                # Who waits for a wave is in no line: the wave asks for it.
+                and not (verdict.outcome is Outcome.WAITS and one.id in self._members and self._members[one.id].waits)
             )
 
     def held_hosts(self) -> frozenset[str]:

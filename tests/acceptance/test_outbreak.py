@@ -13,6 +13,7 @@ from orchestrator.domain.runs import RunKind, RunStatus
 from orchestrator.record.store import SqlStore, open_store
 from tests.acceptance.conftest import Healer, end, free_port, start, wait_for
 from tests.support.fleets import fleet
+from tests.support.limits import WIDE_LINES
 
 #: Some 25 s on a machine of its own.
 pytestmark = pytest.mark.long
@@ -30,7 +31,7 @@ def three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Healer]:
         config = folder / "healer.toml"
         config.write_text(
             f'inventory = "{lab.inventory}"\nstate_dir = "state"\nknown_hosts = "{lab.known_hosts}"\n'
-            f"api_port = {port}\n"
+            f"api_port = {port}\n{WIDE_LINES}"
         )
         yield Healer(config=config, lab=lab, port=port)
 

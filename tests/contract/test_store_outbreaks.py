@@ -15,6 +15,7 @@ from orchestrator.domain.ids import IncidentId, Signature
 from orchestrator.domain.incidents import IncidentState, Origin
 from orchestrator.domain.outbreaks import Member, MemberEnd, OutbreakState
 from orchestrator.domain.runs import HostEnd, PlaybookJob, PlaybookResult, RunKind, RunStatus
+from orchestrator.domain.verdicts import Facts, Outcome, Verdict
 from orchestrator.ports import Store
 from orchestrator.record.store import SqlStore, open_store
 from orchestrator.testing import MemoryStore
@@ -232,6 +233,16 @@ def test_who_comes_after_a_stop_is_told_of_it_for_a_while(store: Store) -> None:
     assert (found.id, found.state, found.reason) == (outbreak, OutbreakState.STOPPED, "web1 did not verify")
     assert store.join_outbreak(late, RESTART) == ""
     assert store.outbreak_for(late, hosts=3, since=NOW + timedelta(hours=1)) is None
+
+
+def test_who_waits_for_a_wave_is_in_no_line_of_the_fleet(store: Store) -> None:
+    _, (first, second, _) = healing(store, "web1", "web2", "web3")
+    for incident in (first, second):
+        store.record_decision(incident, RESTART)
+        store.record_verdict(incident, Verdict(outcome=Outcome.WAITS, rule="busy", reason="busy"), Facts())
+    assert store.places() == ()
+    assert store.take_member(first, 1)
+    assert [one.incident_id for one in store.places()] == [first]
 
 
 def wave(outbreak: str, kind: RunKind, *hosts: str) -> PlaybookJob:

@@ -289,6 +289,23 @@ def test_a_wave_is_no_larger_than_the_fleet_lets_at_once() -> None:
     assert one.ran(RunKind.ACT) == [["web1"], ["web2", "web3"], ["web4", "web5"], ["web6", "web7"]]
 
 
+def test_members_that_policy_let_wait_when_they_were_planned_are_in_no_line_but_their_waves() -> None:
+    one = fleet(5, limits=WIDE | {"fleet_hosts_max": 1}).planned()
+    incident = one.incident("web1").id
+    for host in ("web1", "web2", "web3"):
+        found = one.incident(host).id
+        verdict = one.store.verdict(found)
+        assert verdict is not None
+        one.store.record_verdict(found, replace(verdict, outcome=Outcome.WAITS), Facts())
+    assert one.store.membership(incident) is not None
+    one.healing.start_turns()
+    one.engine.run()
+    assert not one.executor.jobs
+    assert not one.store.places() or all(place.outcome is not Outcome.WAITS for place in one.store.places())
+    assert set(one.heal().states.values()) == {"healed"}
+    assert one.ran(RunKind.ACT) == [[f"web{number}"] for number in range(1, 6)]
+
+
 def test_it_is_decided_once() -> None:
     one = fleet(4).heal()
     assert [case.host for case in one.chooser.asked] == ["web1"]
