@@ -511,9 +511,11 @@ def _value(row: Setting, given: Mapping[str, Any], base: Path, path: Path | None
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if type(value) is not kind:
-        raise ConfigError(f"{path}{_line(path, row.name)}: {row.name} takes {_ACCEPTED[kind]}, got {value!r}.")
+        raise ConfigError(f"{place_of(row.name, path) or path}: {row.name} takes {_ACCEPTED[kind]}, got {value!r}.")
     if kind in (int, float) and not _in_range(row, value):
-        raise ConfigError(f"{path}{_line(path, row.name)}: {row.name} takes a number {_range(row)}, got {value!r}.")
+        raise ConfigError(
+            f"{place_of(row.name, path) or path}: {row.name} takes a number {_range(row)}, got {value!r}."
+        )
     return value
 
 
@@ -528,11 +530,11 @@ def _range(row: Setting) -> str:
     return least if row.most is None else f"{least} and at most {row.most:,}"
 
 
-def _line(path: Path | None, name: str) -> str:
-    """`, line 3` for a setting of the config file."""
+def place_of(name: str, path: Path | None) -> str:
+    """`FILE, line 3`, where the config file sets it; '' where it does not."""
     lines = path.read_text(encoding="utf-8").splitlines() if path else []
     found = [number for number, text in enumerate(lines, start=1) if text.partition("=")[0].strip() == name]
-    return f", line {found[0]}" if found else ""
+    return f"{path}, line {found[0]}" if found else ""
 
 
 _ACCEPTED = {str: "a string", int: "a whole number", float: "a number", bool: "true or false"}

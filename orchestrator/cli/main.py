@@ -21,6 +21,7 @@ from orchestrator.cli import (
     notify,
     outbreaks,
     output,
+    policy,
     runs,
     serve,
     switch,
@@ -65,6 +66,7 @@ app.add_typer(outbreaks.app, name="outbreaks")
 app.add_typer(runs.app, name="runs")
 app.add_typer(approvals.app, name="approvals")
 app.add_typer(memory.app, name="memory")
+app.add_typer(policy.app, name="policy")
 app.command("actions")(actions.actions)
 app.command("explain")(explain.explain)
 app.add_typer(notify.app, name="notify")

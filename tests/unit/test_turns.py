@@ -12,19 +12,23 @@ from orchestrator import settings
 from orchestrator.catalog import Catalog
 from orchestrator.detect.detector import Detector
 from orchestrator.domain import ids
+from orchestrator.domain.actions import Decision
 from orchestrator.domain.hosts import Connection, Host, HostPolicy, Mode
 from orchestrator.domain.ids import IncidentId, Signature
 from orchestrator.domain.incidents import IncidentState
 from orchestrator.domain.records import LogRecord
 from orchestrator.domain.runs import PlaybookJob, PlaybookResult, RunKind, RunStatus
 from orchestrator.domain.verdicts import Answer, Facts, Outcome, UnitFacts
+from orchestrator.domain.windows import Window
 from orchestrator.healing import Healing
 from orchestrator.notify.alarm import StoreAlarm
+from orchestrator.ports import Case
 from orchestrator.steps import Rooms
 from orchestrator.testing import FakeChooser, FakeExecutor, FakeFleet, FakeProbe, InlineEngine, MemoryStore
 from orchestrator.turns import WAITS
 from tests.unit.test_healing import NOON, RESTART, Told, action
 
+SETTINGS = settings.load(environ={})
 NGINX = UnitFacts(
     asked="nginx",
     id="nginx.service",
@@ -44,7 +48,10 @@ class Executor(FakeExecutor):
         self.meanwhile: dict[tuple[str, RunKind], Callable[[], object]] = {}
 
     def execute(self, job: PlaybookJob, signatures: frozenset[Signature] | None = None) -> PlaybookResult:
-        if self.store.claim(job, signatures=self.store.signatures(job.incident_id)) is None:
+        claimed = self.store.claim(job, signatures=self.store.signatures(job.incident_id))
+        if claimed in (RunStatus.REFUSED, RunStatus.BUSY):
+            return PlaybookResult(run_id=job.run_id, status=claimed)
+        if claimed is None:
             self.meanwhile.pop((job.hosts[0].name, job.kind), lambda: None)()
             self.store.finish(super().execute(job), slot_shut=False)
         return super().execute(job)
@@ -53,12 +60,27 @@ class Executor(FakeExecutor):
         return [job.hosts[0].name for job in self.jobs if job.kind is RunKind.ACT]
 
 
+class Chooser(FakeChooser):
+    """Chooses by the group of the host."""
+
+    def __init__(self, chosen: dict[str, Decision]) -> None:
+        super().__init__()
+        self.chosen = chosen
+
+    def choose(self, case: Case) -> Decision:
+        return self.chosen.get(case.host.rstrip("0123456789"), RESTART)
+
+
 @dataclass
 class Fleet:
     """Healings over hosts web1, web2 ... and db1, db2 ..., with in-memory rooms."""
 
     limits: dict[str, object]
     mode: Mode = Mode.AUTO
+    #: Of all hosts of a group.
+    windows: dict[str, tuple[Window, ...]] = field(default_factory=dict)
+    #: What is chosen for the hosts of a group; RESTART where nothing is said.
+    chosen: dict[str, Decision] = field(default_factory=dict)
     now: list[datetime] = field(default_factory=lambda: [NOON])
 
     def __post_init__(self) -> None:
@@ -69,7 +91,7 @@ class Fleet:
                 name=f"{group}{number}",
                 groups=(group,),
                 connection=Connection(kind="ssh", address="192.0.2.1"),
-                policy=HostPolicy(mode=self.mode),
+                policy=HostPolicy(mode=self.mode, windows=self.windows.get(group)),
             )
             for group in ("web", "db")
             for number in range(1, 5)
@@ -86,13 +108,13 @@ class Fleet:
         told, one = Told(), action()
         self.engine = InlineEngine(held=True)
         rooms = Rooms(
-            settings=replace(settings.load(environ={}), outbreak_hosts=100, **self.limits),  # type: ignore[arg-type]  # limits by name
+            settings=replace(SETTINGS, outbreak_hosts=100, **self.limits),  # type: ignore[arg-type]  # limits by name
             engine=self.engine,
             store=self.store,
             fleet=FakeFleet(*self.hosts),
-            catalog=Catalog(actions={one.id: one}),
+            catalog=Catalog(actions={one.id: one, "tidy": replace(one, id="tidy", parameters=())}),
             detector=Detector((one,)),
-            chooser=FakeChooser(RESTART),
+            chooser=Chooser(self.chosen),
             probe=FakeProbe(Facts(units={"nginx": NGINX, "nginx.service": NGINX})),
             executor=self.executor,
             notifier=told,
