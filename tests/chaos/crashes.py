@@ -81,9 +81,15 @@ class Way:
         return lane.fall_ill(host, seconds=self.seconds, resists=self.resists)
 
 
+#: Steps that prepare a question; those before them are made as a healing's own are.
+ASKING = ("see what would change", "ask")
 WAYS = {
     "healed": Way(),
-    "approved": Way(asks=True, drive=partial(_answer, Answer.APPROVED), steps=("hand over", "sweep", "judge again")),
+    "approved": Way(
+        asks=True,
+        drive=partial(_answer, Answer.APPROVED),
+        steps=("hand over", *ASKING, "sweep", "judge again"),
+    ),
     "denied": Way(asks=True, drive=partial(_answer, Answer.DENIED), ends=TOLD, steps=("sweep",)),
     "lapsed": Way(asks=True, expiry=1.0, ends=frozenset({IncidentState.EXPIRED}), steps=("sweep",)),
     "rolled-back": Way(resists=True, ends=TOLD, steps=("verify", "rollback")),
