@@ -31,6 +31,8 @@ from orchestrator.ports import Check, Store
 from orchestrator.settings import Settings
 
 if TYPE_CHECKING:
+    from orchestrator.backtest.replay import Difference
+    from orchestrator.backtest.score import Answered
     from orchestrator.domain.actions import Action
     from orchestrator.fleet.trust import ScannedKey
     from orchestrator.record.store import SqlStore
@@ -110,6 +112,36 @@ def _past(loaded: Settings) -> Callable[[Signature], Precedents]:
     if path_of(loaded.database_url).exists():
         return cache(open_record(loaded).precedents)
     return lambda signature: Precedents(signature=signature)
+
+
+def trial(loaded: Settings, file: Path, *, cross_validate: bool) -> tuple[tuple[Answered, ...], tuple[Answered, ...]]:
+    """Answers to the labelled cases of a file, and the cross-validated ones where they are asked for.
+
+    Raises ConfigError, CatalogError.
+    """
+    from orchestrator import catalog
+    from orchestrator.backtest import cases
+    from orchestrator.backtest import trial as trials
+
+    actions, now = catalog.load(loaded.playbooks_dir, loaded.roles_dir), datetime.now(UTC)
+    found = cases.read(file, actions.actions)
+    plain = trials.tried(found, actions, choosers.chooser(loaded), now)
+    return plain, trials.crossed(found, actions, now) if cross_validate else ()
+
+
+def replayed(loaded: Settings, since: datetime) -> list[Difference]:
+    """Every incident that was decided since then, as it would be decided now. Raises ConfigError without a store."""
+    from orchestrator import catalog
+    from orchestrator.backtest.replay import replay
+    from orchestrator.record.database import path_of
+
+    path = path_of(loaded.database_url)
+    if not path.exists():
+        raise ConfigError(f"There is no store at {path}, so nothing is on record that could be replayed.")
+    actions = catalog.load(loaded.playbooks_dir, loaded.roles_dir)
+    known = InventoryFleet(loaded.inventory, loaded.fleet_environment, actions=actions.actions)
+    store = open_record(loaded)
+    return list(replay(store, since, catalog=actions, chooser=choosers.chooser(loaded), fleet=known))
 
 
 def whitelist(loaded: Settings) -> tuple[Action, ...]:

@@ -108,7 +108,9 @@ class Healing(Asking, Gathering, Turns):
             actions=actions,
             signatures=tuple(signature(record.unit, record.message)[0] for record in records),
         )
-        return replace(self._shared(case) or rooms.chooser.choose(case), signatures=case.signatures)
+        return replace(
+            self._shared(case) or rooms.chooser.choose(case), signatures=case.signatures, offered=case.candidates
+        )
 
     def _judge(self, incident_id: str) -> bool:
         decision = self._decision(incident_id)

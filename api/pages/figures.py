@@ -17,14 +17,13 @@ from api.state import State
 from orchestrator.domain.access import Role
 from orchestrator.domain.health import WEEK, Health, Trouble, health
 from orchestrator.domain.incidents import FINAL, IncidentState
+from orchestrator.domain.intervals import wilson as interval
 from orchestrator.ports import Ended
 
 router = APIRouter(include_in_schema=False, dependencies=[needs(Role.VIEWER)])
 
 #: Rows of a table of hosts or services.
 ROWS = 50
-#: Of the normal distribution, for an interval of 95 %.
-Z = 1.96
 #: Drawing of healings a day, in its own units.
 WIDTH, HEIGHT = 720, 160
 
@@ -115,14 +114,10 @@ def rate(ended: Sequence[Ended]) -> tuple[float, float, float] | None:
 
 
 def wilson(good: int, total: int) -> tuple[float, float, float] | None:
-    """Percent, and Wilson's interval of 95 % about it (Wilson 1927); None of nothing."""
+    """Percent, and its interval of 95 %; None of nothing."""
     if not total:
         return None
-    share = good / total
-    middle = share + Z * Z / (2 * total)
-    spread = Z * math.sqrt(share * (1 - share) / total + Z * Z / (4 * total * total))
-    scale = 1 + Z * Z / total
-    return 100 * share, 100 * max(0.0, (middle - spread) / scale), 100 * min(1.0, (middle + spread) / scale)
+    return 100 * good / total, *interval(good, total)
 
 
 def percentile(values: Sequence[float], percent: int) -> float | None:

@@ -11,6 +11,7 @@ import typer
 from orchestrator.cli import (
     actions,
     approvals,
+    backtest,
     doctor,
     explain,
     heal,
@@ -68,6 +69,7 @@ app.add_typer(approvals.app, name="approvals")
 app.add_typer(memory.app, name="memory")
 app.add_typer(policy.app, name="policy")
 app.command("actions")(actions.actions)
+app.command("backtest")(backtest.backtest)
 app.command("explain")(explain.explain)
 app.add_typer(notify.app, name="notify")
 app.add_typer(tokens.app, name="tokens")

@@ -65,9 +65,13 @@ class EmbeddedChooser:
 
     name = "embedded"
 
+    def __init__(self, known: Knowledge | None = None) -> None:
+        """`known`: other tables than those of knowledge/, to see what they are worth."""
+        self._known = known or knowledge()
+
     def choose(self, case: Case) -> Decision:
         """One of the candidates with offered values, `escalate`, or `none`. Never raises."""
-        opinions = [_read(record, case) for record in case.records]
+        opinions = [_read(record, case, self._known) for record in case.records]
         chosen = _weigh(opinions)
         return Decision(
             action=chosen.action,
@@ -90,9 +94,8 @@ def _weigh(opinions: list[_Opinion]) -> _Opinion:
     return best[0]
 
 
-def _read(record: LogRecord, case: Case) -> _Opinion:
+def _read(record: LogRecord, case: Case, known: Knowledge) -> _Opinion:
     """What one line says by itself."""
-    known = knowledge()
     unit = record.unit or case.unit
     stem = short_unit(unit).casefold()
     message = record.message[:LOOKED_AT]

@@ -152,6 +152,9 @@ class Decision:
     #: Of the lines that the chooser was shown; empty in records of older versions.
     signatures: tuple[Signature, ...] = ()
 
+    #: What could be chosen; None: it is not on record.
+    offered: tuple[Candidate, ...] | None = None
+
     @property
     def acts(self) -> bool:
         """Whether anything on the whitelist was chosen."""

@@ -70,6 +70,12 @@ class DecisionRecords(Records):
             row = _of(connection, VERDICT, incident_id)
         return rows.verdict(row) if row else None
 
+    def facts(self, incident_id: str) -> Facts | None:
+        """See ports.Store."""
+        with self._database.read() as connection:
+            row = _of(connection, VERDICT, incident_id)
+        return rows.facts_of(row["facts"]) if row else None
+
     def ask(self, approval: Approval) -> None:
         """The same id again changes nothing."""
         values = {

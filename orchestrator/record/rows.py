@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from orchestrator.domain.actions import Decision
+from orchestrator.domain.actions import Candidate, Decision
 from orchestrator.domain.ids import Cursor, IncidentId, RunId, Signature
 from orchestrator.domain.incidents import Incident, IncidentState, Origin, Subject, SubjectKind
 from orchestrator.domain.records import LogRecord, Severity
@@ -81,6 +81,16 @@ def decision(row: Row) -> Decision:
         shown_digest=row["shown_digest"],
         confidence=row["confidence"],
         signatures=tuple(Signature(name) for name in row["signatures"] or ()),
+        offered=_offered(row["offered"]),
+    )
+
+
+def _offered(value: Any) -> tuple[Candidate, ...] | None:
+    if value is None:
+        return None
+    return tuple(
+        Candidate(action=action, values={name: tuple(found) for name, found in values.items()})
+        for action, values in value
     )
 
 
@@ -91,6 +101,9 @@ def of_decision(found: Decision) -> dict[str, Any]:
         "parameters": dict(found.parameters),
         "reason": clean(found.reason),
         "signatures": list(found.signatures),
+        "offered": None
+        if found.offered is None
+        else [[one.action, {name: list(values) for name, values in one.values.items()}] for one in found.offered],
     }
 
 

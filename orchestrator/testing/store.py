@@ -23,6 +23,7 @@ class MemoryStore(MemoryAccess, MemoryExchanges, MemoryNotices, MemoryOutbreaks,
     def __init__(self, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         super().__init__(clock=clock)
         self._verdicts: dict[str, Verdict] = {}
+        self._facts: dict[str, Facts] = {}
         self._approvals: dict[str, Approval] = {}
 
     def record_decision(self, incident_id: str, decision: Decision) -> None:
@@ -41,11 +42,15 @@ class MemoryStore(MemoryAccess, MemoryExchanges, MemoryNotices, MemoryOutbreaks,
         with self._lock:
             host = self._known(incident_id).host
             self._verdicts[incident_id] = verdict
+            self._facts[incident_id] = facts
             text = f"{verdict.outcome} by rule {verdict.rule}: {verdict.reason}"
             self.append("verdict.given", incident_id=incident_id, host=host, text=text)
 
     def verdict(self, incident_id: str) -> Verdict | None:
         return self._verdicts.get(incident_id)
+
+    def facts(self, incident_id: str) -> Facts | None:
+        return self._facts.get(incident_id)
 
     def ask(self, approval: Approval) -> None:
         with self._lock:

@@ -1,0 +1,1 @@
+"""What would be decided otherwise: by labelled lines, and by what is on record. Touches no host and writes no store."""
