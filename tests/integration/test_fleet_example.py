@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -37,7 +38,12 @@ def test_with_every_comment_taken_away_it_means_the_defaults(tmp_path: Path) -> 
 
     web1, web2, controller = InventoryFleet(tmp_path / "inventory", ENVIRONMENT).hosts()
 
-    assert web1.policy == HostPolicy(
+    assert [one.text for one in web1.policy.windows or ()] == [
+        "Mon..Fri 22:00-06:00 Europe/Berlin",
+        "0 3 1 * * for 90m UTC",
+    ]
+    assert web1.policy.approvers == frozenset({"cli:ann", "api:pager"})
+    assert replace(web1.policy, windows=HostPolicy().windows, approvers=HostPolicy().approvers) == HostPolicy(
         actions=frozenset({"restart_service", "fix_permissions", "free_disk_space"}), hold_seconds=30.0
     )
     assert (web1.connection.user, web1.connection.become) == ("healer", True)
