@@ -54,6 +54,8 @@ class ApiState:
     reading: Callable[[], Sequence[SourceState]]
     #: The whitelist.
     actions: Sequence[Action]
+    #: End every playbook that runs now; their ids.
+    cancel: Callable[[], Sequence[str]] = tuple
     #: Of signed webhooks; '': they are switched off.
     webhook_secret: str = field(default="", repr=False)
     #: Seconds that POST heal waits for the end, and between two looks at the store.

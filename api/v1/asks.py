@@ -168,8 +168,9 @@ def answer(approval_id: str, answered: approvals.Answered, state: State, caller:
 
 @router.post("/stop", dependencies=[needs(Role.OPERATOR)])
 def stop(why: Reason, state: State, caller: Caller) -> shapes.StatusShape:
-    """The kill switch: from now on nothing acts, on any host, until it is lifted. Collecting goes on."""
+    """The kill switch: ends what runs, and nothing acts, on any host, until it is lifted. Collecting goes on."""
     state.store.stop(actor=caller.actor, reason=why.reason)
+    state.cancel()
     return _status(state)
 
 

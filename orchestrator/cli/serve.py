@@ -76,6 +76,7 @@ def http(loaded: Settings, running: Worker) -> Server:
         settings=loaded,
         token=wiring.token(loaded),
         webhook_secret=wiring.webhook_secret(loaded),
+        cancel=lambda: wiring.cancel_runs(loaded),
         trigger=running.trigger,
         look=running.ask_look,
         reading=running.states,

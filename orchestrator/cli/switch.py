@@ -15,12 +15,15 @@ Reason = Annotated[str, typer.Option(help="Why; recorded with your name. Require
 def stop(
     context: typer.Context,
     reason: Reason,
-    cancel_runs: Annotated[bool, typer.Option("--cancel-runs", help="Also end playbooks that run now.")] = False,
+    let_finish: Annotated[bool, typer.Option("--let-finish", help="Spare the playbooks that run now.")] = False,
 ) -> None:
-    """The kill switch: from now on nothing acts, on any host, until `healer start`. Collecting goes on."""
+    """The kill switch: ends what runs, and nothing acts from now on, on any host, until `healer start`.
+
+    Collecting goes on. A host whose playbook was ended is looked at before anything touches it again.
+    """
     settings = wiring.settings(context.obj)
     wiring.open_record(settings).stop(actor=wiring.actor(), reason=reason)
-    canceled = wiring.cancel_runs(settings) if cancel_runs else []
+    canceled = [] if let_finish else wiring.cancel_runs(settings)
     output.say(
         "Stopped: nothing acts until `healer start`." + (f" Canceled: {', '.join(canceled)}." if canceled else "")
     )

@@ -54,6 +54,7 @@ class Stage:
     api_url: str = ""
     wait: float = 60.0
     webhook_secret: str = ""
+    canceled: int = 0
     #: Why no answer is taken.
     bar: str = ""
     #: What the pipeline does with the incident that a report opened.
@@ -80,6 +81,10 @@ class Stage:
         incident = self.open(host, f"{service}.service", message, level, origin)
         self.pipeline(self.store, incident)
         return incident
+
+    def cancel(self) -> list[str]:
+        self.canceled += 1
+        return []
 
     def look(self, host: str, actor: str) -> int:
         return self.store.append("look.asked", host=host, text="asked", actor=actor).seq
@@ -133,6 +138,7 @@ class Stage:
             reading=lambda: (SourceState(host="web1", state="connected"),),
             actions=tuple(WHITELIST.values()),
             webhook_secret=self.webhook_secret,
+            cancel=self.cancel,
             heal_wait_seconds=self.wait,
             heal_look_seconds=0.01,
         )

@@ -257,6 +257,7 @@ def test_a_trigger_that_cannot_be_does_nothing(
 def test_the_kill_switch_is_an_operators_and_its_lifting_an_admins(stage: Stage, client: TestClient) -> None:
     stopped = client.post(f"{ROOT}/stop", json={"reason": "storm"}).json()["stopped"]
     assert "storm" in stopped
+    assert stage.canceled == 1
     assert client.post(f"{ROOT}/start", json={"reason": "over"}).json()["stopped"] is None
 
 

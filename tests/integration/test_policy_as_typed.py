@@ -96,7 +96,7 @@ def test_the_kill_switch_ends_what_runs_and_stays_after_a_restart(stage: Stage) 
     with ThreadPoolExecutor(1) as pool:
         result = pool.submit(stage.executor.execute, running)
         until(mark.exists)
-        said = typed(stage.folder, "stop", "--reason", "wrong host", "--cancel-runs")
+        said = typed(stage.folder, "stop", "--reason", "wrong host")
         assert result.result().status is RunStatus.CANCELED
     assert said.stdout.splitlines() == [f"Stopped: nothing acts until `healer start`. Canceled: {running.run_id}."]
 
