@@ -11,7 +11,7 @@ from orchestrator.domain.incidents import IncidentState, Origin
 from orchestrator.domain.runs import RunKind
 from orchestrator.ports import NOT_ATTEMPTS, Ended
 from orchestrator.record.database import Records
-from orchestrator.record.schema import INCIDENT, RUN
+from orchestrator.record.schema import INCIDENT, RUN, RUN_HOST
 
 #: Healings of which times are told, and troubles that health is made of: the newest.
 ENDED_MAX, TROUBLES_MAX = 2000, 20_000
@@ -34,6 +34,29 @@ class ChartRecords(Records):
         )
         with self._database.read() as connection:
             return tuple((one, action, IncidentState(state), n) for one, action, state, n in connection.execute(query))
+
+    def acts_by_host(self) -> tuple[tuple[str, str, IncidentState, int], ...]:
+        """Host, action, where their incidents stand now, and how many: of all that is on record."""
+        query = (
+            sa.select(RUN_HOST.c.host, RUN.c.action, INCIDENT.c.state, sa.func.count())
+            .select_from(RUN.join(RUN_HOST).join(INCIDENT, RUN.c.incident_id == INCIDENT.c.id))
+            .where(_ACTED, _REAL)
+            .group_by(RUN_HOST.c.host, RUN.c.action, INCIDENT.c.state)
+        )
+        with self._database.read() as connection:
+            return tuple(
+                (host, action, IncidentState(state), n) for host, action, state, n in connection.execute(query)
+            )
+
+    def standing(self) -> dict[IncidentState, int]:
+        """How many incidents stand in each state that is under way or waits for a person."""
+        query = (
+            sa.select(INCIDENT.c.state, sa.func.count())
+            .where(INCIDENT.c.state.in_([state.value for state in STANDING]))
+            .group_by(INCIDENT.c.state)
+        )
+        with self._database.read() as connection:
+            return {IncidentState(state): number for state, number in connection.execute(query)}
 
     def ended_acts(self, since: datetime) -> tuple[Ended, ...]:
         """The newest ENDED_MAX healings that acted and are over, newest first."""
