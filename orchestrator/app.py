@@ -114,7 +114,9 @@ def _past(loaded: Settings) -> Callable[[Signature], Precedents]:
     return lambda signature: Precedents(signature=signature)
 
 
-def trial(loaded: Settings, file: Path, *, cross_validate: bool) -> tuple[tuple[Answered, ...], tuple[Answered, ...]]:
+def trial(
+    loaded: Settings, file: Path, *, cross_validate: bool, prompt: Path | None = None
+) -> tuple[tuple[Answered, ...], tuple[Answered, ...]]:
     """Answers to the labelled cases of a file, and the cross-validated ones where they are asked for.
 
     Raises ConfigError, CatalogError.
@@ -125,11 +127,11 @@ def trial(loaded: Settings, file: Path, *, cross_validate: bool) -> tuple[tuple[
 
     actions, now = catalog.load(loaded.playbooks_dir, loaded.roles_dir), datetime.now(UTC)
     found = cases.read(file, actions.actions)
-    plain = trials.tried(found, actions, choosers.chooser(loaded), now)
+    plain = trials.tried(found, actions, choosers.chooser(loaded, prompt=prompt), now)
     return plain, trials.crossed(found, actions, now) if cross_validate else ()
 
 
-def replayed(loaded: Settings, since: datetime) -> list[Difference]:
+def replayed(loaded: Settings, since: datetime, prompt: Path | None = None) -> list[Difference]:
     """Every incident that was decided since then, as it would be decided now. Raises ConfigError without a store."""
     from orchestrator import catalog
     from orchestrator.backtest.replay import replay
@@ -141,7 +143,7 @@ def replayed(loaded: Settings, since: datetime) -> list[Difference]:
     actions = catalog.load(loaded.playbooks_dir, loaded.roles_dir)
     known = InventoryFleet(loaded.inventory, loaded.fleet_environment, actions=actions.actions)
     store = open_record(loaded)
-    return list(replay(store, since, catalog=actions, chooser=choosers.chooser(loaded), fleet=known))
+    return list(replay(store, since, catalog=actions, chooser=choosers.chooser(loaded, prompt=prompt), fleet=known))
 
 
 def whitelist(loaded: Settings) -> tuple[Action, ...]:

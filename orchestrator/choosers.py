@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from orchestrator.domain.exchanges import Exchange, Usage
 from orchestrator.domain.ids import Signature
@@ -12,10 +13,13 @@ from orchestrator.ports import Chooser
 from orchestrator.settings import Settings
 
 
-def chooser(loaded: Settings, record: Callable[[str, Exchange], None] | None = None) -> Chooser:
+def chooser(
+    loaded: Settings, record: Callable[[str, Exchange], None] | None = None, prompt: Path | None = None
+) -> Chooser:
     """Gemini where a key is set, with the embedded chooser for when it is away; else the embedded chooser alone.
 
-    `record` keeps what the model was asked and answered; None: nothing is kept.
+    `record` keeps what the model was asked and answered; None: nothing is kept. `prompt`: other words than ours. Raises
+    ConfigError for a file that is no prompt.
     """
     from orchestrator.decide.embedded import EmbeddedChooser
 
@@ -25,6 +29,9 @@ def chooser(loaded: Settings, record: Callable[[str, Exchange], None] | None = N
     from orchestrator.decide.breaker import Breaker
     from orchestrator.decide.fallback import FallbackChooser
     from orchestrator.decide.gemini import GeminiChooser, GeminiOptions
+    from orchestrator.decide.wording import PROMPT, wording
+
+    wording(prompt or PROMPT)
 
     options = GeminiOptions(
         api_key=loaded.gemini_api_key,
@@ -36,6 +43,7 @@ def chooser(loaded: Settings, record: Callable[[str, Exchange], None] | None = N
         hide_addresses=loaded.gemini_hide_addresses,
         price_in=loaded.gemini_price_in,
         price_out=loaded.gemini_price_out,
+        prompt=prompt or PROMPT,
     )
     breaker = Breaker(
         failures=loaded.gemini_breaker_failures, seconds=loaded.gemini_breaker_seconds, clock=time.monotonic

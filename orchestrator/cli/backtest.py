@@ -31,6 +31,7 @@ def backtest(  # noqa: PLR0913  # each is an option that a person types
         Literal["", "embedded", "gemini"], typer.Option(help="Who decides now. Default: as `healer serve` would.")
     ] = "",
     model: Annotated[str, typer.Option(help="Model of the Gemini chooser.")] = "",
+    prompt: Annotated[Path | None, typer.Option(help="Other fixed words for the Gemini chooser.")] = None,
     playbooks: Annotated[Path | None, typer.Option(help="Another catalogue's playbooks.")] = None,
     roles: Annotated[Path | None, typer.Option(help="Another catalogue's roles.")] = None,
     inventory: Annotated[Path | None, typer.Option(help="Another policy: an inventory to judge by.")] = None,
@@ -57,12 +58,12 @@ def backtest(  # noqa: PLR0913  # each is an option that a person types
         roles_dir=(roles or loaded.roles_dir).absolute(),
         inventory=(inventory or loaded.inventory).absolute(),
     )
-    if (chooser == "gemini" or model) and loaded.gemini_api_key is None:
+    if (chooser == "gemini" or model or prompt) and loaded.gemini_api_key is None:
         raise ConfigError("The Gemini chooser needs a key: set GEMINI_API_KEY in the environment.")
     if file is not None:
-        _cases(loaded, file, cross_validate=cross_validate, wrong=wrong, as_json=as_json)
+        _cases(loaded, file, prompt, cross_validate=cross_validate, wrong=wrong, as_json=as_json)
     else:
-        _records(loaded, _span(since), everything=everything, as_json=as_json)
+        _records(loaded, _span(since), prompt, everything=everything, as_json=as_json)
 
 
 def _span(given: str) -> timedelta:
@@ -72,10 +73,12 @@ def _span(given: str) -> timedelta:
     return timedelta(hours=int(found[1]) * _HOURS[found[2]])
 
 
-def _cases(loaded: Settings, file: Path, *, cross_validate: bool, wrong: bool, as_json: bool) -> None:
+def _cases(
+    loaded: Settings, file: Path, prompt: Path | None, *, cross_validate: bool, wrong: bool, as_json: bool
+) -> None:
     from orchestrator.backtest import score
 
-    plain, crossed = wiring.trial(loaded, file, cross_validate=cross_validate)
+    plain, crossed = wiring.trial(loaded, file, cross_validate=cross_validate, prompt=prompt)
     if as_json:
         return output.print_json(
             {
@@ -128,10 +131,10 @@ def _miss(one: Answered) -> dict[str, Any]:
     return {"id": one.case.id, "grade": one.grade, "wanted": wanted, "got": got}
 
 
-def _records(loaded: Settings, span: timedelta, *, everything: bool, as_json: bool) -> None:
+def _records(loaded: Settings, span: timedelta, prompt: Path | None, *, everything: bool, as_json: bool) -> None:
     from orchestrator.backtest.replay import Change, Difference, counted
 
-    found: Sequence[Difference] = wiring.replayed(loaded, datetime.now(UTC) - span)
+    found: Sequence[Difference] = wiring.replayed(loaded, datetime.now(UTC) - span, prompt)
     if not found:
         raise ConfigError("No incident was decided in that time: there is nothing to replay. Take a longer --since.")
     shown = [one for one in found if everything or one.change is not Change.SAME]

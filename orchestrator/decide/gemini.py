@@ -13,11 +13,13 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.decide.answer import Answer
 from orchestrator.decide.prompt import TOKENS_MAX, Shown, show
 from orchestrator.decide.reply import read_reply
+from orchestrator.decide.wording import PROMPT
 from orchestrator.domain.actions import Decision
 from orchestrator.domain.exchanges import Exchange
 from orchestrator.domain.hosts import Secret
@@ -46,6 +48,8 @@ class GeminiOptions:
     tokens_max: int = TOKENS_MAX
     #: Whether private addresses are replaced by stand-ins before anything leaves.
     hide_addresses: bool = False
+    #: The fixed words: a file of the form of decide/prompt.md.
+    prompt: Path = PROMPT
     #: Prices of a million tokens; 0 for both: no cost is recorded.
     price_in: float = 0.0
     price_out: float = 0.0
@@ -76,7 +80,7 @@ class GeminiChooser:
         """One offered candidate, `escalate` or `none`, as the model picked it."""
         options = self._options
         deadline = time.monotonic() + options.timeout_seconds
-        shown = show(case, tokens_max=options.tokens_max, hide_addresses=options.hide_addresses)
+        shown = show(case, tokens_max=options.tokens_max, hide_addresses=options.hide_addresses, prompt=options.prompt)
         for attempt in range(_TRIES):
             left = deadline - time.monotonic()
             if left <= 0:

@@ -7,13 +7,14 @@ import secrets
 import string
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from orchestrator.decide.addresses import StandIns
 from orchestrator.decide.redact import REDACTED, inside_keys, redact
 from orchestrator.decide.relevance import by_relevance
 from orchestrator.decide.reply import OFFERED_MAX, REASON_MAX, response_schema
-from orchestrator.decide.wording import wording
+from orchestrator.decide.wording import PROMPT, wording
 from orchestrator.domain.actions import ESCALATE, NONE, Action, Candidate, Decision
 from orchestrator.domain.exchanges import digest
 from orchestrator.domain.records import LogRecord
@@ -76,13 +77,20 @@ def tokens(text: str) -> int:
     return len(raw) - letters // 2
 
 
-def show(case: Case, *, mark: str | None = None, tokens_max: int = TOKENS_MAX, hide_addresses: bool = False) -> Shown:
+def show(
+    case: Case,
+    *,
+    mark: str | None = None,
+    tokens_max: int = TOKENS_MAX,
+    hide_addresses: bool = False,
+    prompt: Path = PROMPT,
+) -> Shown:
     """What the model is shown of a case. `mark` is the random fence; tests give one.
 
     At most CANDIDATES_MAX candidates, the most relevant ones, and the newest records, as far as both fit into
     `tokens_max`. The host's name stays here: the model needs it for nothing.
     """
-    words, stand_ins, hidden = wording(), StandIns(), dict[str, str]()
+    words, stand_ins, hidden = wording(prompt), StandIns(), dict[str, str]()
     hide: Callable[[str], str] = stand_ins.hide if hide_addresses else str
     actions = {action.id: action for action in case.actions}
     unit = json.dumps(hide(redact(case.unit))[:256]) if case.unit else "not known"

@@ -8,7 +8,11 @@ from functools import cache
 from pathlib import Path
 from string import Template
 
+from orchestrator.errors import ConfigError
+
 PROMPT = Path(__file__).with_name("prompt.md")
+#: What a question holds the place of.
+PLACES = frozenset({"actions", "unit", "mark", "evidence"})
 _SHAPE = re.compile(
     r"Version: (?P<version>\S+)\n\n# System\n\n(?P<system>.+)\n\n# Question\n\n(?P<question>.+)\n", re.S
 )
@@ -26,9 +30,18 @@ class Wording:
 
 
 @cache
-def wording() -> Wording:
-    """The words of this package, read once."""
-    found = _SHAPE.fullmatch(PROMPT.read_text(encoding="utf-8"))
+def wording(path: Path = PROMPT) -> Wording:
+    """The words of a file, read once. Raises ConfigError for one that is no prompt: those of this package are one."""
+    try:
+        found = _SHAPE.fullmatch(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"The prompt {path} can't be read: {error}.") from error
     if found is None:
-        raise ValueError(f"{PROMPT} is not Version, # System and # Question, in this order")
-    return Wording(version=found["version"], system=found["system"], question=Template(found["question"]))
+        raise ConfigError(
+            f"The prompt {path} is not accepted: it holds a line `Version: WORD`, then `# System`, then `# Question`."
+        )
+    question = Template(found["question"])
+    if not question.is_valid() or set(question.get_identifiers()) != PLACES:
+        places = ", ".join(f"${one}" for one in sorted(PLACES))
+        raise ConfigError(f"The prompt {path} is not accepted: its question names exactly {places}.")
+    return Wording(version=found["version"], system=found["system"], question=question)

@@ -50,6 +50,7 @@ def test_a_file_is_scored_by_class_with_intervals(config: str, tmp_path: Path) -
         (("--since", "30d"), "There is no store"),
         ((str(CASES), "--chooser", "gemini"), "GEMINI_API_KEY"),
         (("gone.jsonl",), "can't be read"),
+        ((str(CASES), "--prompt", "prompt.md"), "GEMINI_API_KEY"),
     ],
 )
 def test_what_cannot_be_is_a_sentence(config: str, arguments: tuple[str, ...], said: str) -> None:
