@@ -60,6 +60,8 @@ def backtest(  # noqa: PLR0913  # each is an option that a person types
     )
     if (chooser == "gemini" or model or prompt) and loaded.gemini_api_key is None:
         raise ConfigError("The Gemini chooser needs a key: set GEMINI_API_KEY in the environment.")
+    if cross_validate and loaded.gemini_api_key is not None:
+        raise ConfigError("--cross-validate is about the embedded chooser's expressions. Add --chooser embedded.")
     if file is not None:
         _cases(loaded, file, prompt, cross_validate=cross_validate, wrong=wrong, as_json=as_json)
     else:
