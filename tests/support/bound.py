@@ -31,7 +31,7 @@ ALIASES = {"sshd": "ssh.service", "dbus-org.freedesktop.login1": "systemd-logind
 LINKS = {
     "/var/log/app/link.log": "/etc/shadow",
     "/opt/app/current/run.sh": "/usr/bin/sudo",
-    "/home/bob/.cache/x": "/root/.ssh/authorized_keys",
+    "/home/bob/.cache/x": "/var/lib/git/.ssh/authorized_keys",
     "/usr/local/bin/tool": "/etc/sudoers.d/tool",
 }
 HOST = Host(

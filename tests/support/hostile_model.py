@@ -18,7 +18,16 @@ from tests.support.gemini_server import Reply, envelope, failure, whole
 #: Names of what nobody offered: other actions, other units and files, other hosts, commands.
 ACTIONS = ("shell", "format_disk", "reboot", "restart_services", "", "escalate ", "None", "run_playbook", "command")
 VALUES = (
-    *("ssh.service", "sshd", "dbus.service", "systemd-logind", "/etc/shadow", "/root/.ssh/authorized_keys", "*", "all"),
+    *(
+        "ssh.service",
+        "sshd",
+        "dbus.service",
+        "systemd-logind",
+        "/etc/shadow",
+        "/var/git/.ssh/authorized_keys",
+        "*",
+        "all",
+    ),
     *("web2:nginx", "nginx@web2", "web2", "localhost", "{{ lookup('pipe', 'id') }}", "!unsafe nginx", "@/etc/passwd"),
 )
 EXTRA = (

@@ -12,7 +12,7 @@ skipping: [web1]
 
 TASK [rotate_logs : Write the configuration] ***********************************
 --- before: /etc/logrotate.d/shop
-+++ after: /root/.ansible/tmp/shop.j2
++++ after: /var/lib/ansible/tmp/shop.j2
 @@ -1,2 +1,2 @@
 -weekly
 +daily
@@ -32,7 +32,7 @@ def test_the_tasks_that_would_change_something_are_kept_with_their_differences()
     assert would_change(PRINTED).splitlines() == [
         "TASK [rotate_logs : Write the configuration]",
         "--- before: /etc/logrotate.d/shop",
-        "+++ after: /root/.ansible/tmp/shop.j2",
+        "+++ after: /var/lib/ansible/tmp/shop.j2",
         "@@ -1,2 +1,2 @@",
         "-weekly",
         "+daily",
