@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 
 from api.paths import is_page
 from orchestrator.errors import HealingError, TemporaryError
+from orchestrator.ports import BadCursor
 
 #: Request, status, code, sentence -> a page that says it.
 ErrorPage = Callable[[Request, int, str, str], Response]
@@ -49,6 +50,7 @@ def install(app: FastAPI, page: ErrorPage) -> None:
     app.state.error_page = page
     app.add_exception_handler(ApiError, _api)
     app.add_exception_handler(HealingError, _healing)
+    app.add_exception_handler(BadCursor, _bad_cursor)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(Exception, _internal)
@@ -81,6 +83,16 @@ def _healing(request: Request, error: Exception) -> Response:
     status = HTTPStatus.SERVICE_UNAVAILABLE if isinstance(error, TemporaryError) else HTTPStatus.INTERNAL_SERVER_ERROR
     log.warning("api.error %s: %s", error.code, error)
     return _answer(request, status, error.code, str(error))
+
+
+def _bad_cursor(request: Request, _error: Exception) -> Response:
+    return _answer(
+        request,
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "invalid",
+        "cursor: this is no cursor of this list. Accepted is the one in a former answer's `next`.",
+        field="cursor",
+    )
 
 
 def _invalid(request: Request, error: Exception) -> Response:

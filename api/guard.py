@@ -82,14 +82,8 @@ class Guard:
             await send(message)
 
         reads, headers = scope["method"] in READS, Headers(scope=scope)
-        refused: Response | None = self._misplaced(headers, reads=reads)
-        caller = ANONYMOUS
-        if refused is None:
-            found = await self._caller(scope, headers, reads=reads)
-            if isinstance(found, Response):
-                refused = found
-            else:
-                caller = found
+        found = await self._let_in(scope, headers, reads=reads)
+        refused, caller = (found, ANONYMOUS) if isinstance(found, Response) else (None, found)
         if refused is None and not reads:
             body = await _body(headers, receive)
             if isinstance(body, JSONResponse):
@@ -112,6 +106,13 @@ class Guard:
             if not reads and caller is not ANONYMOUS:
                 await run_in_threadpool(self._record, scope, caller, status)
 
+    async def _let_in(self, scope: Scope, headers: Headers, *, reads: bool) -> Identity | Response:
+        """Who asks, or why nobody is let in."""
+        try:
+            return self._misplaced(headers, reads=reads) or await self._caller(scope, headers, reads=reads)
+        except StoreUnavailable as error:
+            return error_response(HTTPStatus.SERVICE_UNAVAILABLE, error.code, str(error))
+
     def _misplaced(self, headers: Headers, *, reads: bool) -> JSONResponse | None:
         host = headers.get("host", "")
         if self._loopback and _name(host) not in self._names:
@@ -127,6 +128,7 @@ class Guard:
         return None
 
     async def _caller(self, scope: Scope, headers: Headers, *, reads: bool) -> Identity | Response:
+        """Who asks, or why nobody is let in. Raises StoreUnavailable."""
         scheme, _, key = headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not key.strip():
             return await self._visitor(scope, headers, reads=reads)
@@ -139,10 +141,7 @@ class Guard:
                 f"Too many wrong tokens came from this address. Nothing was done; try again in {wait:.0f} s.",
                 headers={"retry-after": f"{wait:.0f}"},
             )
-        try:
-            caller = await run_in_threadpool(self._identities.of, key.strip())
-        except StoreUnavailable as error:
-            return error_response(HTTPStatus.SERVICE_UNAVAILABLE, error.code, str(error))
+        caller = await run_in_threadpool(self._identities.of, key.strip())
         if caller is None:
             if self._throttle.wrong(address):
                 await run_in_threadpool(self._record_wrong, scope)
@@ -152,15 +151,14 @@ class Guard:
     async def _visitor(self, scope: Scope, headers: Headers, *, reads: bool) -> Identity | Response:
         """Who comes without a token: a person at a browser, or anybody where that is enough."""
         path = str(scope["path"])
+        if path.startswith(STATIC):
+            return ANONYMOUS
         value = cookie(headers)
         if value:
-            try:
-                person = await run_in_threadpool(self._identities.of_session, value)
-            except StoreUnavailable as error:
-                return error_response(HTTPStatus.SERVICE_UNAVAILABLE, error.code, str(error))
+            person = await run_in_threadpool(self._identities.of_session, value)
             if person is not None:
                 return person
-        if (reads and self._loopback) or path in PUBLIC | SIGNED | FORMS or path.startswith(STATIC):
+        if (reads and self._loopback) or path in PUBLIC | SIGNED | FORMS:
             return ANONYMOUS
         if reads and is_page(path):
             return RedirectResponse(f"/login?{urlencode({'next': path})}", HTTPStatus.SEE_OTHER)

@@ -15,11 +15,9 @@ from api.pages.site import form, page
 from api.roles import Caller, needs
 from api.routes.approvals import Answered, answered_by
 from api.state import ApiState, State
-from api.v1.queries import bad_cursor
 from orchestrator.domain.access import Role
 from orchestrator.domain.pages import ApprovalFilter
 from orchestrator.domain.verdicts import Answer
-from orchestrator.ports import BadCursor
 
 router = APIRouter(include_in_schema=False, dependencies=[needs(Role.VIEWER)])
 
@@ -28,10 +26,7 @@ router = APIRouter(include_in_schema=False, dependencies=[needs(Role.VIEWER)])
 def approvals(request: Request, state: State, all: bool = False) -> HTMLResponse:  # a word of the URL
     """Open ones first, newest first."""
     wanted = ApprovalFilter(answers=() if all else (Answer.PENDING,))
-    try:
-        found = state.store.page_approvals(wanted, paged(request))
-    except BadCursor as error:
-        raise bad_cursor() from error
+    found = state.store.page_approvals(wanted, paged(request))
     return page(
         request,
         "approvals.html",

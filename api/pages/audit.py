@@ -19,10 +19,9 @@ from api.pages.site import page
 from api.roles import needs
 from api.state import ApiState, State
 from api.v1 import shapes
-from api.v1.queries import bad_cursor
 from orchestrator.domain.access import Role
 from orchestrator.domain.pages import EventFilter, Page
-from orchestrator.ports import BadCursor, Event
+from orchestrator.ports import Event
 
 router = APIRouter(include_in_schema=False, dependencies=[needs(Role.VIEWER)])
 
@@ -39,10 +38,7 @@ def audit(
 ) -> HTMLResponse:
     """Newest first."""
     wanted = EventFilter(kind=kind or None, actor=actor or None, host=host or None, incident_id=incident or None)
-    try:
-        found = state.store.page_events(wanted, paged(request))
-    except BadCursor as error:
-        raise bad_cursor() from error
+    found = state.store.page_events(wanted, paged(request))
     return page(
         request,
         "audit.html",

@@ -14,12 +14,12 @@ from api.errors import ApiError
 from api.pages.site import page, states
 from api.roles import needs
 from api.state import State
-from api.v1.queries import bad_cursor, decoded, encoded
+from api.v1.queries import decoded, encoded
 from orchestrator.domain import ids
 from orchestrator.domain.access import Role
 from orchestrator.domain.ids import IncidentId
 from orchestrator.domain.pages import IncidentFilter, Page
-from orchestrator.ports import BadCursor, Event
+from orchestrator.ports import Event
 
 router = APIRouter(include_in_schema=False, dependencies=[needs(Role.VIEWER)])
 
@@ -28,7 +28,7 @@ ROWS, LINES, STEPS = 50, 50, 1000
 
 
 def paged(request: Request) -> Page:
-    """Which part of a list is asked for. Raises ApiError 422."""
+    """Which part of a list is asked for. Raises BadCursor."""
     return Page(limit=ROWS, after=decoded(request.query_params.get("cursor", "")))
 
 
@@ -44,10 +44,7 @@ def following(request: Request, place: str | None) -> str:
 def incidents(request: Request, state: State, group: str = "", host: str = "", text: str = "") -> HTMLResponse:
     """Newest first; by group of states, host and words."""
     wanted = IncidentFilter(states=states(group), host=host or None, text=text[:200] or None)
-    try:
-        found = state.store.page_incidents(wanted, paged(request))
-    except BadCursor as error:
-        raise bad_cursor() from error
+    found = state.store.page_incidents(wanted, paged(request))
     return page(
         request,
         "incidents.html",

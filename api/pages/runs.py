@@ -14,12 +14,10 @@ from api.pages.incidents import following, paged
 from api.pages.site import page
 from api.roles import needs
 from api.state import State
-from api.v1.queries import bad_cursor
 from orchestrator.domain.access import Role
 from orchestrator.domain.pages import RunFilter
 from orchestrator.domain.runs import RunStatus
 from orchestrator.errors import RecordError
-from orchestrator.ports import BadCursor
 from orchestrator.record import artifacts
 
 router = APIRouter(include_in_schema=False, dependencies=[needs(Role.VIEWER)])
@@ -32,10 +30,7 @@ TASKS = 200
 def runs(request: Request, state: State, host: str = "", action: str = "") -> HTMLResponse:
     """Newest first."""
     wanted = RunFilter(host=host or None, action=action or None)
-    try:
-        found = state.store.page_runs(wanted, paged(request))
-    except BadCursor as error:
-        raise bad_cursor() from error
+    found = state.store.page_runs(wanted, paged(request))
     return page(
         request,
         "runs.html",

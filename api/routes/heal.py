@@ -40,15 +40,18 @@ async def heal(report: Report, state: State, caller: Caller, response: Response)
             actor=caller.actor,
         )
     )
-    incident = await _end(state, incident_id)
+    incident = await settled(state, incident_id, state.heal_wait_seconds)
     if incident.state is IncidentState.PENDING_APPROVAL:
         response.status_code = HTTPStatus.ACCEPTED
     return {"status": "success", "healing_result": await run_in_threadpool(result, state, incident)}
 
 
-async def _end(state: ApiState, incident_id: str) -> Incident:
-    """The incident once it has ended or asks a person, else as it stands after the limit. Holds no thread."""
-    deadline = time.monotonic() + state.heal_wait_seconds
+async def settled(state: ApiState, incident_id: str, seconds: float) -> Incident:
+    """The incident once it has ended or asks a person, else as it stands after so many seconds. Holds no thread.
+
+    Raises ApiError 409 where it is gone.
+    """
+    deadline = time.monotonic() + seconds
     while True:
         incident = await run_in_threadpool(state.store.incident, incident_id)
         if incident is None:
@@ -57,8 +60,8 @@ async def _end(state: ApiState, incident_id: str) -> Incident:
                 "changed",
                 "The incident ended while this was asked. Ask again if it is still sick.",
             )
-        settled = incident.state in FINAL or incident.state is IncidentState.PENDING_APPROVAL
-        if settled or time.monotonic() > deadline:
+        ended = incident.state in FINAL or incident.state is IncidentState.PENDING_APPROVAL
+        if ended or time.monotonic() >= deadline:
             return incident
         await asyncio.sleep(state.heal_look_seconds)
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
@@ -19,12 +17,13 @@ from api.errors import ApiError
 from api.requests import Level, Service, Text, host_of, timestamp
 from api.roles import Caller, needs
 from api.routes import approvals
+from api.routes.heal import settled
 from api.state import ApiState, State
-from api.v1 import shapes
+from api.v1 import reads, shapes
 from api.v1.shapes import ROOT
 from orchestrator.domain import ids
 from orchestrator.domain.access import Identity, Role
-from orchestrator.domain.incidents import FINAL, Incident, IncidentState
+from orchestrator.domain.incidents import FINAL, IncidentState
 from orchestrator.domain.records import Severity
 
 router = APIRouter(prefix=ROOT, responses=BODY, tags=["ask"])
@@ -100,7 +99,7 @@ async def heal(
     name = link.rpartition("/")[2]
     if not link.startswith(f"{ROOT}/incidents/"):
         return shapes.Asked(incident=None, link=link)
-    incident = await _wait(state, name, wait)
+    incident = await settled(state, name, wait)
     if incident.state in FINAL:
         response.status_code = HTTPStatus.OK
     pending = incident.state is IncidentState.PENDING_APPROVAL
@@ -144,22 +143,6 @@ def _once(state: ApiState, caller: Identity, key: str | None, asked: Heal, ask: 
     return link
 
 
-async def _wait(state: ApiState, incident_id: str, seconds: int) -> Incident:
-    deadline = time.monotonic() + seconds
-    while True:
-        incident = await run_in_threadpool(state.store.incident, incident_id)
-        if incident is None:
-            raise ApiError(
-                HTTPStatus.CONFLICT,
-                "changed",
-                "The incident ended while this was asked. Ask again if it is still sick.",
-            )
-        ended = incident.state in FINAL or incident.state is IncidentState.PENDING_APPROVAL
-        if ended or time.monotonic() >= deadline:
-            return incident
-        await asyncio.sleep(state.heal_look_seconds)
-
-
 @router.post("/approvals/{approval_id}", dependencies=[needs(Role.APPROVER)], responses={**MISSING, **CONFLICT})
 def answer(approval_id: str, answered: approvals.Answered, state: State, caller: Caller) -> shapes.ApprovalShape:
     """Approve or deny. Carried out within a second; 409 where it was answered before, has lapsed, or is void."""
@@ -171,17 +154,11 @@ def stop(why: Reason, state: State, caller: Caller) -> shapes.StatusShape:
     """The kill switch: ends what runs, and nothing acts, on any host, until it is lifted. Collecting goes on."""
     state.store.stop(actor=caller.actor, reason=why.reason)
     state.cancel()
-    return _status(state)
+    return reads.status(state)
 
 
 @router.post("/start", dependencies=[needs(Role.ADMIN)])
 def start(why: Reason, state: State, caller: Caller) -> shapes.StatusShape:
     """Lift the kill switch. What was refused meanwhile stays escalated."""
     state.store.resume(actor=caller.actor, reason=why.reason)
-    return _status(state)
-
-
-def _status(state: ApiState) -> shapes.StatusShape:
-    from api.v1.reads import status
-
-    return status(state)
+    return reads.status(state)

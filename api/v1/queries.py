@@ -47,11 +47,8 @@ MinLevel = Annotated[Level | None, Query(description="this bad or worse")]
 
 
 def listed(request: Request, ask: Callable[[], Slice[T]], shape: Callable[[T], S]) -> List[S]:
-    """One page with the URL of the next. Raises ApiError 422 for a cursor of no list."""
-    try:
-        found = ask()
-    except BadCursor as error:
-        raise bad_cursor() from error
+    """One page with the URL of the next. Raises BadCursor."""
+    found = ask()
     following = None
     if found.next is not None:
         asked = request.url.include_query_params(cursor=encoded(found.next))
@@ -70,18 +67,8 @@ def encoded(place: str) -> str:
 
 
 def decoded(cursor: str) -> str:
-    """The place. Raises ApiError 422."""
+    """The place. Raises BadCursor."""
     try:
         return base64.b64decode(cursor.encode("ascii"), altchars=b"-_", validate=True).decode("utf-8")
     except (UnicodeError, binascii.Error, ValueError) as error:
-        raise bad_cursor() from error
-
-
-def bad_cursor() -> ApiError:
-    """422."""
-    return ApiError(
-        HTTPStatus.UNPROCESSABLE_ENTITY,
-        "invalid",
-        "cursor: this is no cursor of this list. Accepted is the one in a former answer's `next`.",
-        field="cursor",
-    )
+        raise BadCursor(cursor) from error
