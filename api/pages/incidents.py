@@ -18,6 +18,7 @@ from api.v1.queries import decoded, encoded
 from orchestrator.domain import ids
 from orchestrator.domain.access import Role
 from orchestrator.domain.ids import IncidentId
+from orchestrator.domain.incidents import FINAL
 from orchestrator.domain.pages import IncidentFilter, Page
 from orchestrator.ports import Event
 
@@ -88,7 +89,7 @@ def _story(state: State, incident_id: str) -> dict[str, Any]:
         "approval": store.approval(ids.approval_id(IncidentId(incident_id))),
         "runs": runs,
         "events": events,
-        "over": found.state.value in ("healed", "already_well", "escalated", "noise", "expired", "joined"),
+        "over": found.state in FINAL,
     }
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from http import HTTPStatus
-from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
 from api.errors import ApiError
 from api.pages.incidents import following, paged
-from api.pages.site import page
+from api.pages.site import STDOUT_SHOWN, page
 from api.roles import needs
 from api.state import State
 from orchestrator.domain.access import Role
@@ -24,6 +23,7 @@ router = APIRouter(include_in_schema=False, dependencies=[needs(Role.VIEWER)])
 
 #: Tasks on one page: a browser draws them at once.
 TASKS = 200
+NOTHING = artifacts.Left(tasks=(), files=(), stdout="", playbook="")
 
 
 @router.get("/runs")
@@ -51,21 +51,21 @@ def run(request: Request, run_id: str, state: State, first: int = 0) -> HTMLResp
     if found is None:
         raise ApiError(HTTPStatus.NOT_FOUND, "not_found", "There is no such run; it may have been pruned.")
     folder = artifacts.folder_of(state.settings.artifacts_dir, found.id)
-    shown: dict[str, Any] = {"problem": "", "tasks": (), "files": (), "stdout": "", "playbook": ""}
+    problem, left = "", NOTHING
     try:
-        shown["tasks"] = artifacts.tasks(folder)
-        shown["files"] = artifacts.files(folder)
-        shown["stdout"] = artifacts.stdout(folder)
-        shown["playbook"] = _playbook(state, found.id)
+        left = artifacts.left(folder)
     except RecordError as error:
-        shown["problem"] = str(error)
-    tasks = shown.pop("tasks")
+        problem = str(error)
+    tasks = left.tasks
     first = max(0, min(first, max(0, len(tasks) - 1)))
     longest = max((task.seconds for task in tasks), default=0.0) or 1.0
     return page(
         request,
         "run.html",
-        **shown,
+        problem=problem,
+        files=left.files,
+        stdout=left.stdout,
+        playbook=left.playbook,
         stopped=state.store.stopped(),
         run=found,
         running=found.status is RunStatus.RUNNING,
@@ -74,12 +74,6 @@ def run(request: Request, run_id: str, state: State, first: int = 0) -> HTMLResp
         total=len(tasks),
         first=first,
         more=first + TASKS if first + TASKS < len(tasks) else 0,
-        last_stdout=len(shown["stdout"]) > 200_000,
+        earlier=max(0, first - TASKS),
+        last_stdout=len(left.stdout) > STDOUT_SHOWN,
     )
-
-
-def _playbook(state: State, run_id: str) -> str:
-    """As it was when it ran: its copy among the artifacts."""
-    folder = artifacts.folder_of(state.settings.artifacts_dir, run_id)
-    name = next((one.name for one in artifacts.files(folder) if one.name.endswith("playbook.yml")), "")
-    return artifacts.read(folder, name).decode("utf-8", "replace") if name else ""

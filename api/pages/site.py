@@ -18,7 +18,7 @@ from rich.text import Text
 
 from api.roles import who
 from orchestrator.domain.access import Role
-from orchestrator.domain.incidents import IncidentState
+from orchestrator.domain.incidents import UNDER_WAY, IncidentState
 from orchestrator.domain.speech import printable
 
 HERE = Path(__file__).resolve().parent.parent
@@ -171,9 +171,9 @@ def span(days: int) -> datetime:
 def states(group: str) -> tuple[IncidentState, ...]:
     """Of a word of the filter on incidents."""
     groups = {
-        "open": ("open", "planning", "healing", "verified", "pending_approval"),
-        "waiting": ("pending_approval", "escalated"),
-        "healed": ("healed", "already_well"),
-        "quiet": ("noise", "joined", "expired"),
+        "open": sorted(UNDER_WAY),
+        "waiting": (IncidentState.PENDING_APPROVAL, IncidentState.ESCALATED),
+        "healed": (IncidentState.HEALED, IncidentState.ALREADY_WELL),
+        "quiet": (IncidentState.NOISE, IncidentState.JOINED, IncidentState.EXPIRED),
     }
-    return tuple(IncidentState(name) for name in groups.get(group, ()))
+    return tuple(groups.get(group, ()))

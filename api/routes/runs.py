@@ -26,10 +26,10 @@ def run(run_id: str, state: State) -> dict[str, Any]:
         raise ApiError(
             HTTPStatus.NOT_FOUND, "not_found", "There is no such run. GET /api/incidents/ID lists an incident's."
         )
-    folder = artifacts.folder_of(state.settings.artifacts_dir, found.id)
+    left = artifacts.left(artifacts.folder_of(state.settings.artifacts_dir, found.id))
     return {
         "status": "success",
         "run": shapes.plain(found),
-        "tasks": shapes.plain(artifacts.tasks(folder)),
-        "files": shapes.plain(artifacts.files(folder)),
+        "tasks": shapes.plain(left.tasks),
+        "files": shapes.plain(left.files),
     }

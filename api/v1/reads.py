@@ -213,11 +213,11 @@ def run(run_id: str, state: State) -> shapes.RunWhole:
     """How it ended, task by task, and which files it left."""
     found = _run(state, run_id)
     folder = artifacts.folder_of(state.settings.artifacts_dir, found.id)
-    here = f"{ROOT}/runs/{found.id}"
+    here, left = f"{ROOT}/runs/{found.id}", artifacts.left(folder)
     return shapes.RunWhole(
         run=shapes.run(found),
-        tasks=[shapes.TaskShape.model_validate(one) for one in artifacts.tasks(folder)],
-        files=[shapes.FileShape.model_validate(one) for one in artifacts.files(folder)],
+        tasks=[shapes.TaskShape.model_validate(one) for one in left.tasks],
+        files=[shapes.FileShape.model_validate(one) for one in left.files],
         links={
             "incident": f"{ROOT}/incidents/{found.incident_id}",
             "stdout": f"{here}/stdout",

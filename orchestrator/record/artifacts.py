@@ -28,6 +28,8 @@ READ_LIMIT = 4 * 1024 * 1024
 #: Files of a run that are listed at most.
 FILES_LIMIT = 10_000
 _CHUNK = 64 * 1024
+#: What a run was asked for, and the playbooks of its action as they were (see act.workspace).
+_PARAMETERS, _PLAYBOOKS = "parameters.json", "playbook/"
 
 _Seen = TypeVar("_Seen")
 
@@ -56,6 +58,18 @@ class Task:
     seconds: float
     #: Ansible's message; empty where there is none.
     message: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Left:
+    """What a run left, for who reviews it."""
+
+    tasks: tuple[Task, ...]
+    files: tuple[ArtifactFile, ...]
+    #: Ansible's own output.
+    stdout: str
+    #: The playbook's source as it was when it ran; '' where it is not among the artifacts.
+    playbook: str
 
 
 def folder_of(artifacts_dir: Path, run_id: str) -> Path:
@@ -153,20 +167,53 @@ def archive(folder: Path) -> Iterator[bytes]:
 
 def tasks(folder: Path) -> tuple[Task, ...]:
     """How each task ended, in order, as far as the run came."""
+    return _in_order(_whole(folder, lambda entries: [one for entry in entries if (one := _numbered(entry))]))
 
-    def numbered(entries: Iterator[_Entry]) -> list[tuple[int, Task]]:
-        found = []
+
+def left(folder: Path) -> Left:
+    """All of it that a person looks at, read in one go."""
+
+    def seen(entries: Iterator[_Entry]) -> Left:
+        found: list[ArtifactFile] = []
+        numbered: list[tuple[int, Task]] = []
+        texts: dict[str, bytes] = {}
         for entry in entries:
-            where, _, name = entry.name.rpartition("/")
-            counter = name.partition("-")[0]
-            if where != "job_events" or not name.endswith(".json") or not (counter.isascii() and counter.isdigit()):
-                continue
-            task = _task(_event(entry))
-            if task is not None:
-                found.append((int(counter), task))
-        return found
+            if len(found) < FILES_LIMIT:
+                found.append(ArtifactFile(name=entry.name, size=entry.size))
+            if entry.name in ("stdout", _PARAMETERS) or entry.name.startswith(_PLAYBOOKS):
+                texts[entry.name] = entry.read(READ_LIMIT)
+            elif (task := _numbered(entry)) is not None:
+                numbered.append(task)
+        return Left(
+            tasks=_in_order(numbered),
+            files=tuple(sorted(found, key=lambda one: one.name)),
+            stdout=texts.get("stdout", b"").decode("utf-8", "replace"),
+            playbook=texts.get(_PLAYBOOKS + _playbook(texts.get(_PARAMETERS, b"")), b"").decode("utf-8", "replace"),
+        )
 
-    return tuple(task for _, task in sorted(_whole(folder, numbered), key=lambda one: one[0])[:FILES_LIMIT])
+    return _whole(folder, seen)
+
+
+def _playbook(parameters: bytes) -> str:
+    """The name of the playbook that was run; '' where it does not say."""
+    try:
+        return str(json.loads(parameters)["playbook"])
+    except (ValueError, LookupError, TypeError):
+        return ""
+
+
+def _in_order(numbered: list[tuple[int, Task]]) -> tuple[Task, ...]:
+    return tuple(task for _, task in sorted(numbered, key=lambda one: one[0])[:FILES_LIMIT])
+
+
+def _numbered(entry: _Entry) -> tuple[int, Task] | None:
+    """The task that an event's file tells the end of, with the event's number; None for any other file."""
+    where, _, name = entry.name.rpartition("/")
+    counter = name.partition("-")[0]
+    if where != "job_events" or not name.endswith(".json") or not (counter.isascii() and counter.isdigit()):
+        return None
+    task = _task(_event(entry))
+    return None if task is None else (int(counter), task)
 
 
 @dataclass(frozen=True, slots=True)

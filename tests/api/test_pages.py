@@ -77,6 +77,9 @@ def test_what_a_host_wrote_is_text_on_every_page(stage: Stage) -> None:
     folder = stage.state().settings.artifacts_dir / made / "job_events"
     folder.mkdir(parents=True)
     (folder.parent / "stdout").write_text(EVIL, encoding="utf-8")
+    (folder.parent / "parameters.json").write_text('{"playbook": "act.yml"}', encoding="utf-8")
+    (folder.parent / "playbook").mkdir()
+    (folder.parent / "playbook" / "act.yml").write_text(f"- name: Act {EVIL}", encoding="utf-8")
     data = {"task": EVIL, "host": EVIL, "duration": 1.5, "res": {"msg": EVIL, "changed": True}}
     (folder / "1-x.json").write_text(json.dumps({"event": "runner_on_ok", "event_data": data}), encoding="utf-8")
     with stage.client(token=False) as client:
@@ -91,6 +94,7 @@ def test_what_a_host_wrote_is_text_on_every_page(stage: Stage) -> None:
         assert ">49<" not in text, path
     assert "&lt;script&gt;alert(1)" in texts[f"/incidents/{incident}"]
     assert "&lt;script&gt;alert(1)" in texts[f"/runs/{made}"]
+    assert "- name: Act &lt;script&gt;" in texts[f"/runs/{made}"]
 
 
 def test_the_story_tells_every_stage(stage: Stage) -> None:

@@ -35,6 +35,37 @@ def event(folder: Path, number: int, kind: str, **data: Any) -> None:
     (events / f"{number}-uuid.json").write_text(json.dumps({"event": kind, "event_data": data}))
 
 
+def test_what_is_read_in_one_go_is_what_is_read_piece_by_piece(tmp_path: Path, left: Callable[[Path], Path]) -> None:
+    run = tmp_path / "run"
+    event(run, 2, "runner_on_ok", task="change", host="web1", duration=2, res={"changed": True})
+    event(run, 1, "runner_on_ok", task="look", host="web1", duration=1, res={})
+    (run / "stdout").write_text("ok", encoding="utf-8")
+    (run / "parameters.json").write_text('{"playbook": "verify.yml"}', encoding="utf-8")
+    (run / "playbook").mkdir()
+    for name in ("act.yml", "verify.yml"):
+        (run / "playbook" / name).write_text(f"- name: {name}", encoding="utf-8")
+
+    found = artifacts.left(left(run))
+
+    assert found.tasks == artifacts.tasks(run)
+    assert found.files == artifacts.files(run)
+    assert [one.name for one in found.tasks] == ["look", "change"]
+    assert len(found.files) == 6
+    assert (found.stdout, found.playbook) == (artifacts.stdout(run), "- name: verify.yml")
+
+
+@pytest.mark.parametrize(
+    "said", [None, "", "{", "[]", "{}", '{"playbook": "../../etc/passwd"}', '{"playbook": "gone.yml"}']
+)
+def test_a_playbook_that_is_not_among_the_artifacts_is_none(tmp_path: Path, said: str | None) -> None:
+    run = tmp_path / "run"
+    event(run, 1, "runner_on_ok", task="look", host="web1", duration=1, res={})
+    if said is not None:
+        (run / "parameters.json").write_text(said, encoding="utf-8")
+
+    assert artifacts.left(run).playbook == ""
+
+
 def test_tasks_come_in_order_with_their_outcome(tmp_path: Path, left: Callable[[Path], Path]) -> None:
     run = tmp_path / "run"
     event(run, 2, "runner_on_ok", task="look", host="web1", duration=0.25, res={"changed": False})
