@@ -11,22 +11,20 @@ from __future__ import annotations
 from dataclasses import replace
 
 from orchestrator.asking import DECIDED, Asking
+from orchestrator.case import SHOWN_RECORDS, case_of, offered_units
 from orchestrator.decide.candidates import candidates
-from orchestrator.detect.signature import signature
 from orchestrator.domain import ids
-from orchestrator.domain.actions import NONE, Decision, ParameterSource
+from orchestrator.domain.actions import NONE, Decision
 from orchestrator.domain.ids import Cursor, IncidentId
-from orchestrator.domain.incidents import UNDER_WAY, Incident, IncidentState, Origin, SubjectKind
+from orchestrator.domain.incidents import UNDER_WAY, Incident, IncidentState, Origin
 from orchestrator.domain.runs import PlaybookResult, RunKind, RunStatus
 from orchestrator.domain.verdicts import Facts, Outcome, Verdict
 from orchestrator.outbreak import Gathering
-from orchestrator.ports import Case, Event
+from orchestrator.ports import Event
 from orchestrator.turns import Turns
 from orchestrator.verify import judgement
 from orchestrator.verify.judgement import Check, Next
 
-#: Records of an incident that a chooser is shown at most.
-SHOWN_RECORDS = 20
 #: Seconds from an incident's first line to its plan: what belongs together is logged within moments, and a cause must
 #: not be read after what died of it.
 GATHER = 0.5
@@ -83,34 +81,14 @@ class Healing(Asking, Gathering, Turns):
         rooms = self._rooms
         actions = tuple(rooms.catalog.actions.values())
         records = self._store.evidence(incident.id, SHOWN_RECORDS)
-        unit = incident.subject.name if incident.subject.kind is SubjectKind.UNIT else ""
-        unit = unit or next((record.unit for record in reversed(records) if record.unit), "")
-        offered = candidates(actions, unit, records, None)
-        named = sorted(
-            {
-                value if "." in value else f"{value}.service"
-                for candidate in offered
-                for parameter in rooms.catalog.actions[candidate.action].parameters
-                if parameter.source is ParameterSource.UNIT
-                for value in candidate.values.get(parameter.name, ())
-            }
-        )
+        case = case_of(incident, records, actions, None)
+        named = offered_units(case.candidates, rooms.catalog.actions)
         if named:
             facts = rooms.probe.inspect(rooms.fleet.host(incident.host), named, ())
             there = [name for name, unit_facts in facts.units.items() if unit_facts.load_state == "loaded"]
-            offered = candidates(actions, unit, records, there)
-        case = Case(
-            incident_id=incident.id,
-            host=incident.host,
-            unit=unit,
-            records=records,
-            candidates=offered,
-            actions=actions,
-            signatures=tuple(signature(record.unit, record.message)[0] for record in records),
-        )
-        return replace(
-            self._shared(case) or rooms.chooser.choose(case), signatures=case.signatures, offered=case.candidates
-        )
+            case = replace(case, candidates=candidates(actions, case.unit, records, there))
+        chosen = self._shared(case) or rooms.chooser.choose(case)
+        return replace(chosen, signatures=case.signatures, offered=case.candidates)
 
     def _judge(self, incident_id: str) -> bool:
         decision = self._decision(incident_id)

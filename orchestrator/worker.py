@@ -201,7 +201,7 @@ class Worker:
             fresh = host.policy.max_age_seconds
             actor = str(asked["actor"])
             for incident_id in rooms.store.absorb(name, "look", signals, None, fresh_seconds=fresh, asked_by=actor):
-                # A step begins no workflow, for the engine refuses that: the sweep does, within a second.
+                # A step begins no workflow: the sweep does, within a second.
                 self._opened(name, incident_id, begin=False)
             open_now = [one.id for one in rooms.store.incidents(host=name, states=tuple(ABSORBING), limit=1000)]
             text = f"looked at {len(records)} records; {len(open_now)} incidents are open"

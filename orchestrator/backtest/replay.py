@@ -13,22 +13,19 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
+from orchestrator.case import SHOWN_RECORDS, case_of, offered_units
 from orchestrator.catalog import Catalog
-from orchestrator.decide.candidates import candidates
-from orchestrator.detect.signature import signature
-from orchestrator.domain.actions import ESCALATE, Candidate, Decision, ParameterSource
+from orchestrator.domain.actions import ESCALATE, Decision
 from orchestrator.domain.fleet import FleetState
-from orchestrator.domain.incidents import Incident, IncidentState, Origin, SubjectKind
+from orchestrator.domain.incidents import Incident, IncidentState, Origin
 from orchestrator.domain.pages import IncidentFilter, Page
 from orchestrator.domain.records import LogRecord
 from orchestrator.domain.verdicts import Facts, Outcome, Verdict
 from orchestrator.errors import HealingError, InventoryError
 from orchestrator.guard.judge import judge
 from orchestrator.guard.question import Question
-from orchestrator.ports import Case, Chooser, Fleet, Reader, Store
+from orchestrator.ports import Chooser, Fleet, Reader, Store
 
-#: Records that a chooser is shown at most: as many as while healing.
-SHOWN_RECORDS = 20
 #: Incidents that are read at a time.
 AT_ONCE = 200
 DAY = timedelta(hours=24)
@@ -72,9 +69,9 @@ class Difference:
 
 
 def replay(
-    store: Recorded, since: datetime, *, catalog: Catalog, chooser: Chooser, fleet: Fleet | None
+    store: Recorded, since: datetime, *, catalog: Catalog, chooser: Chooser, fleet: Fleet
 ) -> Iterator[Difference]:
-    """Each incident that was decided since then, oldest first. `fleet` None: policy is not asked again.
+    """Each incident that was decided since then, oldest first, judged by the policy of `fleet`.
 
     Raises StoreUnavailable, RecordError, InventoryError.
     """
@@ -93,11 +90,11 @@ def _difference(
     verdict: Verdict | None,
     catalog: Catalog,
     chooser: Chooser,
-    fleet: Fleet | None,
+    fleet: Fleet,
 ) -> Difference:
     records = store.evidence(incident.id, SHOWN_RECORDS)
     now = _decide(incident, records, was, catalog, chooser)
-    judged = _judge(store, incident, now, catalog, fleet, verdict)
+    judged = _judge(store, incident, now, catalog, fleet)
     return Difference(
         incident=incident,
         line=records[-1].message if records else incident.template,
@@ -112,42 +109,16 @@ def _difference(
 def _decide(
     incident: Incident, records: tuple[LogRecord, ...], was: Decision, catalog: Catalog, chooser: Chooser
 ) -> Decision:
-    actions = tuple(catalog.actions.values())
-    unit = incident.subject.name if incident.subject.kind is SubjectKind.UNIT else ""
-    unit = unit or next((record.unit for record in reversed(records) if record.unit), "")
-    case = Case(
-        incident_id=incident.id,
-        host=incident.host,
-        unit=unit,
-        records=records,
-        candidates=candidates(actions, unit, records, _units(was.offered, catalog)),
-        actions=actions,
-        signatures=tuple(signature(record.unit, record.message)[0] for record in records),
-    )
+    # Units that were offered then are such as the host had.
+    units = None if was.offered is None else offered_units(was.offered, catalog.actions)
+    case = case_of(incident, records, tuple(catalog.actions.values()), units)
     try:
         return chooser.choose(case)
     except HealingError as error:
         return Decision(action=ESCALATE, parameters={}, reason=str(error), chooser=chooser.name)
 
 
-def _units(offered: tuple[Candidate, ...] | None, catalog: Catalog) -> list[str] | None:
-    """Units that were offered then, so that the host had them; None: it is not on record what was."""
-    if offered is None:
-        return None
-    found = set()
-    for candidate in offered:
-        action = catalog.get(candidate.action)
-        for parameter in action.parameters if action else ():
-            if parameter.source is ParameterSource.UNIT:
-                found |= {one if "." in one else f"{one}.service" for one in candidate.values.get(parameter.name, ())}
-    return sorted(found)
-
-
-def _judge(
-    store: Recorded, incident: Incident, decision: Decision, catalog: Catalog, fleet: Fleet | None, was: Verdict | None
-) -> Verdict:
-    if fleet is None:
-        return was or Verdict(outcome=Outcome.UNKNOWN, rule="", reason="It was never judged.")
+def _judge(store: Recorded, incident: Incident, decision: Decision, catalog: Catalog, fleet: Fleet) -> Verdict:
     try:
         host = fleet.host(incident.host)
     except InventoryError:

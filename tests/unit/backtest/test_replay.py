@@ -148,6 +148,6 @@ def test_only_the_span_is_replayed_and_changes_are_counted(store: SqlStore) -> N
     recorded(store)
     future = datetime.now(UTC) + timedelta(hours=1)
 
-    assert list(replay(store, future, catalog=WHITELIST, chooser=EmbeddedChooser(), fleet=None)) == []
+    assert list(replay(store, future, catalog=WHITELIST, chooser=EmbeddedChooser(), fleet=FakeFleet(host()))) == []
     summary = counted(again(store, mode=Mode.PROPOSE))
     assert (summary[Change.JUDGED], summary[Change.SAME]) == ((1, 1), (0, 0))
