@@ -127,19 +127,23 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
+def configured(folder: Path, lab: Lab, more: str = "") -> Healer:
+    """A config file for the lab's hosts, with limits that no test meets by chance."""
+    config, port = folder / "healer.toml", free_port()
+    config.write_text(
+        f'inventory = "{lab.inventory}"\nstate_dir = "state"\nknown_hosts = "{lab.known_hosts}"\n'
+        f"api_port = {port}\n{more}{WIDE_LINES}"
+    )
+    return Healer(config=config, lab=lab, port=port)
+
+
 @pytest.fixture(scope="session")
 def healer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Healer]:
     folder = tmp_path_factory.mktemp("healer")
-    port = free_port()
-    config = folder / "healer.toml"
     variables = {"healing_mode": "auto", "healing_hold_seconds": 5, "healing_cooldown_seconds": 1}
     of_hosts = {"web1": {"healing_permits": ["restart_zombie_parent"]}, "web3": {"healing_mode": "propose"}}
     with fleet("accept", folder / "lab", variables=variables, host_variables=of_hosts) as lab:
-        config.write_text(
-            f'inventory = "{lab.inventory}"\nstate_dir = "state"\nknown_hosts = "{lab.known_hosts}"\n'
-            f"api_port = {port}\ninject_errors = true\n{WIDE_LINES}"
-        )
-        yield Healer(config=config, lab=lab, port=port)
+        yield configured(folder, lab, "inject_errors = true\n")
 
 
 @pytest.fixture(scope="session")

@@ -16,9 +16,8 @@ import pytest
 from orchestrator.domain.incidents import FINAL
 from orchestrator.domain.runs import RunKind, RunStatus
 from orchestrator.record.store import SqlStore, open_store
-from tests.acceptance.conftest import HEALER, Healer, free_port, wait_for
+from tests.acceptance.conftest import HEALER, Healer, configured, wait_for
 from tests.support.fleets import fleet
-from tests.support.limits import WIDE_LINES
 
 LOG = "/var/log/quiet.log"
 STARTED = "journalctl --unit nginx.service --output cat | grep --count '^Started nginx'"
@@ -31,13 +30,7 @@ def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Healer]:
     variables = {"healing_mode": "auto", "healing_hold_seconds": 3, "healing_cooldown_seconds": 1}
     of_hosts = {"web2": {"healing_log_files": [{"path": LOG, "unit": "quiet.service"}]}}
     with fleet("ending", folder / "lab", 2, variables=variables, host_variables=of_hosts) as lab:
-        port = free_port()
-        config = folder / "healer.toml"
-        config.write_text(
-            f'inventory = "{lab.inventory}"\nstate_dir = "state"\nknown_hosts = "{lab.known_hosts}"\n'
-            f"api_port = {port}\n{WIDE_LINES}"
-        )
-        yield Healer(config=config, lab=lab, port=port)
+        yield configured(folder, lab)
 
 
 @pytest.fixture

@@ -11,9 +11,8 @@ from orchestrator.domain.incidents import IncidentState
 from orchestrator.domain.outbreaks import MemberEnd, OutbreakState
 from orchestrator.domain.runs import RunKind, RunStatus
 from orchestrator.record.store import SqlStore, open_store
-from tests.acceptance.conftest import Healer, end, free_port, start, wait_for
+from tests.acceptance.conftest import Healer, configured, end, start, wait_for
 from tests.support.fleets import fleet
-from tests.support.limits import WIDE_LINES
 
 #: Some 25 s on a machine of its own.
 pytestmark = pytest.mark.long
@@ -27,13 +26,7 @@ def three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Healer]:
     folder = tmp_path_factory.mktemp("outbreak")
     variables = {"healing_mode": "auto", "healing_hold_seconds": 1, "healing_cooldown_seconds": 1}
     with fleet("outbreak", folder / "lab", len(HOSTS), variables=variables) as lab:
-        port = free_port()
-        config = folder / "healer.toml"
-        config.write_text(
-            f'inventory = "{lab.inventory}"\nstate_dir = "state"\nknown_hosts = "{lab.known_hosts}"\n'
-            f"api_port = {port}\n{WIDE_LINES}"
-        )
-        yield Healer(config=config, lab=lab, port=port)
+        yield configured(folder, lab)
 
 
 @pytest.fixture

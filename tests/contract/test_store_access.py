@@ -11,20 +11,14 @@ import pytest
 
 from orchestrator.domain.access import Role, Token
 from orchestrator.ports import Store
-from orchestrator.record.store import open_store
-from orchestrator.testing import MemoryStore
+from tests.support.stores import KINDS, one_of
 
 NOW = datetime(2026, 1, 31, 8, tzinfo=UTC)
 
 
-@pytest.fixture(params=["sqlite", "memory"])
+@pytest.fixture(params=KINDS)
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    if request.param == "memory":
-        yield MemoryStore(clock=lambda: NOW)
-        return
-    made = open_store(f"sqlite:///{tmp_path / 'healer.sqlite'}", clock=lambda: NOW)
-    yield made
-    made.close()
+    yield from one_of(request.param, tmp_path, lambda: NOW)
 
 
 def token(number: int, name: str = "pager", **changed: Any) -> Token:

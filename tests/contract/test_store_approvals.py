@@ -16,8 +16,7 @@ from orchestrator.domain.records import LogRecord, Severity
 from orchestrator.domain.runs import PlaybookJob, PlaybookResult, RunKind, RunStatus
 from orchestrator.domain.verdicts import Answer, Approval
 from orchestrator.ports import Store
-from orchestrator.record.store import open_store
-from orchestrator.testing import MemoryStore
+from tests.support.stores import KINDS, one_of
 
 NOW = datetime(2026, 1, 31, 8, tzinfo=UTC)
 
@@ -27,17 +26,9 @@ def now() -> list[datetime]:
     return [NOW]
 
 
-@pytest.fixture(params=["sqlite", "memory"])
+@pytest.fixture(params=KINDS)
 def store(request: pytest.FixtureRequest, tmp_path: Path, now: list[datetime]) -> Iterator[Store]:
-    def clock() -> datetime:
-        return now[0]
-
-    if request.param == "memory":
-        yield MemoryStore(clock=clock)
-        return
-    made = open_store(f"sqlite:///{tmp_path / 'healer.sqlite'}", clock=clock)
-    yield made
-    made.close()
+    yield from one_of(request.param, tmp_path, lambda: now[0])
 
 
 def opened(store: Store, asked_by: str = "") -> IncidentId:

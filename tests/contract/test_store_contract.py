@@ -30,8 +30,7 @@ from orchestrator.domain.runs import HostEnd, PlaybookJob, PlaybookResult, RunKi
 from orchestrator.domain.verdicts import Answer, Approval, Facts, Outcome, PathFacts, UnitFacts, Verdict
 from orchestrator.errors import RecordError
 from orchestrator.ports import EVIDENCE_KEPT, SIGNATURES_KEPT, Store
-from orchestrator.record.store import open_store
-from orchestrator.testing import MemoryStore
+from tests.support.stores import KINDS, one_of
 
 NOW = datetime(2026, 1, 31, 8, 0, 0, 123456, tzinfo=UTC)
 
@@ -53,14 +52,9 @@ def clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture(params=["sqlite", "memory"])
+@pytest.fixture(params=KINDS)
 def store(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Iterator[Store]:
-    if request.param == "memory":
-        yield MemoryStore(clock=clock)
-        return
-    real = open_store(f"sqlite:///{tmp_path / 'healer.sqlite'}", clock=clock)
-    yield real
-    real.close()
+    yield from one_of(request.param, tmp_path, clock)
 
 
 def signal(

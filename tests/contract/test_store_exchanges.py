@@ -20,7 +20,7 @@ from orchestrator.domain.records import LogRecord, Severity
 from orchestrator.errors import RecordError
 from orchestrator.ports import Store
 from orchestrator.record.store import open_store
-from orchestrator.testing import MemoryStore
+from tests.support.stores import KINDS, one_of
 
 NOW = datetime(2026, 1, 31, 8, tzinfo=UTC)
 ASKED = Exchange(
@@ -36,14 +36,9 @@ ASKED = Exchange(
 )
 
 
-@pytest.fixture(params=["sqlite", "memory"])
+@pytest.fixture(params=KINDS)
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    if request.param == "memory":
-        yield MemoryStore()
-        return
-    real = open_store(f"sqlite:///{tmp_path / 'healer.sqlite'}")
-    yield real
-    real.close()
+    yield from one_of(request.param, tmp_path)
 
 
 def opened(store: Store) -> IncidentId:

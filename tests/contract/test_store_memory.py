@@ -14,10 +14,9 @@ from orchestrator.domain.incidents import FINAL, UNDER_WAY, IncidentState, Origi
 from orchestrator.domain.precedents import Precedents, Standing, Word, chosen
 from orchestrator.domain.runs import RunKind, RunStatus
 from orchestrator.ports import DEEDS_KEPT, NOT_ATTEMPTS, Store
-from orchestrator.record.store import open_store
-from orchestrator.testing import MemoryStore
 from tests.contract.test_store_outbreaks import RESTART, acted
 from tests.support.past import DIED, NGINX, NOW, healing
+from tests.support.stores import KINDS, one_of
 
 EXITED = Signature("e" * 16)
 
@@ -28,14 +27,9 @@ def clock() -> Callable[[], datetime]:
     return lambda: next(moments)
 
 
-@pytest.fixture(params=["sqlite", "memory"])
+@pytest.fixture(params=KINDS)
 def store(request: pytest.FixtureRequest, tmp_path: Path, clock: Callable[[], datetime]) -> Iterator[Store]:
-    if request.param == "memory":
-        yield MemoryStore(clock=clock)
-        return
-    real = open_store(f"sqlite:///{tmp_path / 'healer.sqlite'}", clock=clock)
-    yield real
-    real.close()
+    yield from one_of(request.param, tmp_path, clock)
 
 
 def ends(store: Store, signature: Signature = DIED) -> list[bool]:

@@ -10,20 +10,14 @@ import pytest
 
 from orchestrator.domain.notices import Told
 from orchestrator.ports import Store
-from orchestrator.record.store import open_store
-from orchestrator.testing import MemoryStore
+from tests.support.stores import KINDS, one_of
 
 NOW = datetime(2026, 1, 31, 8, tzinfo=UTC)
 
 
-@pytest.fixture(params=["sqlite", "memory"])
+@pytest.fixture(params=KINDS)
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    if request.param == "memory":
-        yield MemoryStore(clock=lambda: NOW)
-        return
-    made = open_store(f"sqlite:///{tmp_path / 'healer.sqlite'}", clock=lambda: NOW)
-    yield made
-    made.close()
+    yield from one_of(request.param, tmp_path, lambda: NOW)
 
 
 def test_what_was_told_comes_back_and_the_last_word_stands(store: Store) -> None:

@@ -18,8 +18,8 @@ from orchestrator.domain.runs import HostEnd, PlaybookJob, PlaybookResult, RunKi
 from orchestrator.domain.verdicts import Facts, Outcome, Verdict
 from orchestrator.ports import Store
 from orchestrator.record.store import SqlStore, open_store
-from orchestrator.testing import MemoryStore
 from tests.contract.test_store_contract import NOW, Clock, job, signal
+from tests.support.stores import KINDS, one_of
 
 SINCE = NOW - timedelta(minutes=2)
 RESTART = Decision(action="restart_service", parameters={"service": "nginx"}, reason="it crashed", chooser="fake")
@@ -30,14 +30,9 @@ def clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture(params=["sqlite", "memory"])
+@pytest.fixture(params=KINDS)
 def store(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Iterator[Store]:
-    if request.param == "memory":
-        yield MemoryStore(clock=clock)
-        return
-    real = open_store(f"sqlite:///{tmp_path / 'healer.sqlite'}", clock=clock)
-    yield real
-    real.close()
+    yield from one_of(request.param, tmp_path, clock)
 
 
 def sick(store: Store, *hosts: str, origin: Origin = Origin.LOG, name: str = "sig-1") -> tuple[IncidentId, ...]:

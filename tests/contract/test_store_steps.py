@@ -15,22 +15,16 @@ from orchestrator.domain.incidents import Incident, IncidentState, Origin, Subje
 from orchestrator.domain.records import LogRecord, Severity
 from orchestrator.domain.runs import PlaybookResult, RunKind, RunStatus
 from orchestrator.ports import Store
-from orchestrator.record.store import open_store
-from orchestrator.testing import MemoryStore
 from tests.support.past import DIED, NOW, healing, job_of
+from tests.support.stores import KINDS, one_of
 
 LINE = LogRecord(time=NOW, host="web1", unit="redis.service", priority=3, message="no space")
 CHOSEN = Decision(action="restart_service", parameters={"service": "redis"}, reason="it died", chooser="follow_up")
 
 
-@pytest.fixture(params=["sqlite", "memory"])
+@pytest.fixture(params=KINDS)
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    if request.param == "memory":
-        yield MemoryStore()
-        return
-    real = open_store(f"sqlite:///{tmp_path / 'healer.sqlite'}")
-    yield real
-    real.close()
+    yield from one_of(request.param, tmp_path)
 
 
 def step(parent: IncidentId, **changed: object) -> Incident:

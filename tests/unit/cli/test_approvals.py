@@ -7,9 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from orchestrator.cli.main import app
 from orchestrator.domain.actions import Decision
 from orchestrator.domain.ids import Signature
 from orchestrator.domain.incidents import Signal, Subject, SubjectKind
@@ -17,6 +15,7 @@ from orchestrator.domain.records import LogRecord, Severity
 from orchestrator.domain.verdicts import Approval
 from orchestrator.errors import AnswerRefused, ConfigError
 from orchestrator.record.store import open_store
+from tests.support.typed import typed
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 
@@ -65,9 +64,7 @@ def config(tmp_path: Path) -> str:
 
 
 def ask(config: str, *arguments: str) -> str:
-    result = CliRunner().invoke(app, ["--config", config, "approvals", *arguments], catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    return result.stdout
+    return typed(config, "approvals", *arguments)
 
 
 def test_a_person_is_shown_what_they_decide_about(config: str) -> None:

@@ -6,25 +6,15 @@ import json
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from orchestrator.cli.main import app
 from orchestrator.errors import ConfigError
+from tests.support.typed import typed
 
 CASES = Path(__file__).parents[2] / "cases" / "backtest" / "incidents.jsonl"
 
 
-@pytest.fixture
-def config(tmp_path: Path) -> str:
-    path = tmp_path / "healer.toml"
-    path.write_text("", encoding="utf-8")
-    return str(path)
-
-
 def ask(config: str, *arguments: str) -> str:
-    result = CliRunner().invoke(app, ["--config", config, "backtest", *arguments], catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    return result.stdout
+    return typed(config, "backtest", *arguments)
 
 
 def test_a_file_is_scored_by_class_with_intervals(config: str, tmp_path: Path) -> None:
@@ -37,7 +27,7 @@ def test_a_file_is_scored_by_class_with_intervals(config: str, tmp_path: Path) -
     assert all(word in table for word in ("right action", "harmful", "cross-validated", "ms a line", "95 %"))
     assert sum(sum(grades.values()) for grades in scored["classes"].values()) == 12
     assert [one["name"] for one in scored["figures"]] == [one["name"] for one in scored["cross_validated"]]
-    assert not (tmp_path / ".healing").exists()
+    assert not (tmp_path / "state").exists()
 
 
 @pytest.mark.parametrize(

@@ -3,63 +3,39 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from orchestrator.cli.main import app
 from orchestrator.detect.signature import signature
 from orchestrator.domain.ids import IncidentId
 from orchestrator.domain.incidents import IncidentState
 from orchestrator.errors import ConfigError
-from orchestrator.record.store import SqlStore, open_store
+from orchestrator.record.store import SqlStore
 from tests.support.past import healing
+from tests.support.typed import typed
 
 LINE = "nginx.service: Failed with result 'signal'."
 SIGNATURE, _ = signature("nginx.service", LINE)
-
-
-@pytest.fixture
-def config(tmp_path: Path) -> str:
-    path = tmp_path / "healer.toml"
-    path.write_text('state_dir = "state"\ninventory = "none"\n', encoding="utf-8")
-    return str(path)
-
-
-@pytest.fixture
-def store(config: str) -> Iterator[SqlStore]:
-    folder = Path(config).parent / "state"
-    folder.mkdir(mode=0o700)
-    opened = open_store(f"sqlite:///{folder / 'healer.sqlite'}")
-    yield opened
-    opened.close()
 
 
 def healed(store: SqlStore, end: IncidentState = IncidentState.HEALED, **other: Any) -> IncidentId:
     return healing(store, opened_by=SIGNATURE, shown=(SIGNATURE,), message=LINE, end=end, **other)
 
 
-def ask(config: str, *arguments: str, stdin: str | None = None) -> str:
-    result = CliRunner().invoke(app, ["--config", config, *arguments], input=stdin, catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    return result.stdout
-
-
 def rows(config: str) -> list[dict[str, Any]]:
-    return list(json.loads(ask(config, "memory", "list", "--json")))
+    return list(json.loads(typed(config, "memory", "list", "--json")))
 
 
 def explained(config: str) -> dict[str, Any]:
     line = json.dumps({"unit": "nginx.service", "message": LINE, "priority": 3})
-    answer = json.loads(ask(config, "explain", "--jsonl", stdin=line))
+    answer = json.loads(typed(config, "explain", "--jsonl", stdin=line))
     return dict(answer["decision"])
 
 
 def test_a_memory_without_anything_says_so(config: str) -> None:
-    assert "Memory knows nothing yet" in ask(config, "memory", "list")
+    assert "Memory knows nothing yet" in typed(config, "memory", "list")
 
 
 @pytest.mark.parametrize(
@@ -76,7 +52,7 @@ def test_what_was_learned_is_listed_with_its_counts(
     assert (row["standing"], row["healed"], row["done"]) == (standing, healed_in_a_row, len(ends))
     assert (row["action"], row["parameters"], row["last_chosen"]) == ("restart_service", {"service": "nginx"}, None)
     assert row["template"] == f"template {SIGNATURE}"
-    assert f"{healed_in_a_row} in a row, done {len(ends)} times" in ask(config, "memory", "list")
+    assert f"{healed_in_a_row} in a row, done {len(ends)} times" in typed(config, "memory", "list")
 
 
 def test_what_healed_three_times_is_explained_as_chosen_from_memory(config: str, store: SqlStore) -> None:
@@ -104,9 +80,9 @@ def test_explaining_makes_no_store(config: str) -> None:
 def test_a_pin_names_who_and_why_is_changed_and_released(config: str, store: SqlStore) -> None:
     incident = healed(store)
 
-    ask(config, "memory", "pin", incident, "--reason", "we know it")
+    typed(config, "memory", "pin", incident, "--reason", "we know it")
     pinned = explained(config)
-    ask(
+    typed(
         config,
         "memory",
         "pin",
@@ -119,7 +95,7 @@ def test_a_pin_names_who_and_why_is_changed_and_released(config: str, store: Sql
         "moved",
     )
     word = store.precedents(SIGNATURE).word
-    ask(config, "memory", "release", SIGNATURE[:6], "--reason", "over")
+    typed(config, "memory", "release", SIGNATURE[:6], "--reason", "over")
 
     assert pinned["chooser"] == "memory"
     assert "(we know it): 1 of 1 healed" in pinned["reason"]
@@ -136,25 +112,25 @@ def test_what_is_forbidden_is_escalated_and_shown(config: str, store: SqlStore) 
     for _ in range(3):
         healed(store)
 
-    ask(config, "memory", "forbid", SIGNATURE, "--action", "restart_service", "--reason", "it hides a leak")
+    typed(config, "memory", "forbid", SIGNATURE, "--action", "restart_service", "--reason", "it hides a leak")
 
     decision, (row,) = explained(config), rows(config)
     assert (decision["action"], row["standing"]) == ("escalate", "forbidden")
     assert decision["reason"].endswith("forbade for this error: it hides a leak")
-    shown = ask(config, "memory", "show", SIGNATURE)
+    shown = typed(config, "memory", "show", SIGNATURE)
     assert "forbidden by cli:" in shown
     assert shown.count("restart_service service=nginx: healed, chosen by embedded") == 3
 
 
 def test_a_ban_of_something_that_was_never_done_is_listed_too(config: str, store: SqlStore) -> None:
     healed(store)
-    ask(config, "memory", "forbid", SIGNATURE, "--action", "clear_cache", "--reason", "so")
+    typed(config, "memory", "forbid", SIGNATURE, "--action", "clear_cache", "--reason", "so")
 
     assert [(row["action"], row["standing"]) for row in rows(config)] == [
         ("clear_cache", "forbidden"),
         ("restart_service", "learning"),
     ]
-    ask(config, "memory", "forbid", SIGNATURE, "--reason", "so")
+    typed(config, "memory", "forbid", SIGNATURE, "--reason", "so")
     assert [(row["action"], row["standing"]) for row in rows(config)] == [("restart_service", "forbidden")]
 
 
@@ -219,7 +195,7 @@ def test_what_can_t_be_is_one_sentence_and_nothing_is_written(
     before = store.newest()
 
     with pytest.raises(ConfigError) as error:
-        ask(config, "memory", *[one.replace("{known}", SIGNATURE) for one in arguments])
+        typed(config, "memory", *[one.replace("{known}", SIGNATURE) for one in arguments])
 
     assert words in str(error.value)
     assert store.newest() == before

@@ -3,46 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from orchestrator.cli.main import app
 from orchestrator.domain.outbreaks import MemberEnd
 from orchestrator.errors import ConfigError
-from orchestrator.record.store import SqlStore, open_store
+from orchestrator.record.store import SqlStore
 from tests.contract.test_store_outbreaks import acted
-
-
-@pytest.fixture
-def config(tmp_path: Path) -> str:
-    path = tmp_path / "healer.toml"
-    path.write_text('state_dir = "state"\ninventory = "none"\n', encoding="utf-8")
-    return str(path)
-
-
-@pytest.fixture
-def store(config: str) -> Iterator[SqlStore]:
-    folder = Path(config).parent / "state"
-    folder.mkdir(mode=0o700)
-    opened = open_store(f"sqlite:///{folder / 'healer.sqlite'}")
-    yield opened
-    opened.close()
-
-
-def ask(config: str, *arguments: str) -> str:
-    result = CliRunner().invoke(app, ["--config", config, *arguments], catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    return result.stdout
+from tests.support.typed import typed
 
 
 def test_waves_and_members_are_shown(config: str, store: SqlStore) -> None:
     outbreak, (first, second, third) = acted(store)
     store.end_member(second, MemberEnd.FAILED, "masked")
 
-    shown = ask(config, "outbreaks", "show", outbreak[:14])
+    shown = typed(config, "outbreaks", "show", outbreak[:14])
 
     assert "restart_service service=nginx" in shown
     assert f"wave 1   web1  {first}  goes on" in shown
@@ -50,24 +25,24 @@ def test_waves_and_members_are_shown(config: str, store: SqlStore) -> None:
     assert f"no wave  web3  {third}  waits for a wave" in shown
     assert f"run {outbreak}-w1-act: failed on web1, web2" in shown
     assert "outbreak.opened" in shown
-    assert outbreak in ask(config, "outbreaks", "list")
-    assert f"outbreak {outbreak}, wave 1: failed" in ask(config, "incidents", "show", second)
-    assert f"{outbreak}-w1-act: refused masked" in ask(config, "incidents", "show", second)
-    assert "web2: refused masked" in ask(config, "runs", "show", f"{outbreak}-w1-act")
+    assert outbreak in typed(config, "outbreaks", "list")
+    assert f"outbreak {outbreak}, wave 1: failed" in typed(config, "incidents", "show", second)
+    assert f"{outbreak}-w1-act: refused masked" in typed(config, "incidents", "show", second)
+    assert "web2: refused masked" in typed(config, "runs", "show", f"{outbreak}-w1-act")
 
 
 def test_json_has_it_whole(config: str, store: SqlStore) -> None:
     outbreak, found = acted(store)
-    told = json.loads(ask(config, "outbreaks", "show", outbreak, "--json"))
+    told = json.loads(typed(config, "outbreaks", "show", outbreak, "--json"))
     assert [one["incident_id"] for one in told["members"]] == list(found)
     assert told["outbreak"]["parameters"] == {"service": "nginx"}
-    assert json.loads(ask(config, "outbreaks", "list", "--json"))[0]["id"] == outbreak
-    incident = json.loads(ask(config, "incidents", "show", found[0], "--json"))
+    assert json.loads(typed(config, "outbreaks", "list", "--json"))[0]["id"] == outbreak
+    incident = json.loads(typed(config, "incidents", "show", found[0], "--json"))
     assert incident["outbreak"]["outbreak_id"] == outbreak
 
 
 @pytest.mark.usefixtures("store")
 def test_none_is_a_sentence(config: str) -> None:
-    assert "No outbreaks." in ask(config, "outbreaks", "list")
+    assert "No outbreaks." in typed(config, "outbreaks", "list")
     with pytest.raises(ConfigError, match=r"There is no outbreak ob-1\. `healer outbreaks list` shows them\."):
-        ask(config, "outbreaks", "show", "ob-1")
+        typed(config, "outbreaks", "show", "ob-1")

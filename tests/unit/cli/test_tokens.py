@@ -6,23 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from orchestrator.cli.main import app
 from orchestrator.errors import ConfigError
-
-
-@pytest.fixture
-def config(tmp_path: Path) -> str:
-    path = tmp_path / "healer.toml"
-    path.write_text("", encoding="utf-8")
-    return str(path)
+from tests.support.typed import typed
 
 
 def ask(config: str, *arguments: str) -> str:
-    result = CliRunner().invoke(app, ["--config", config, "tokens", *arguments], catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    return result.stdout
+    return typed(config, "tokens", *arguments)
 
 
 def test_a_key_is_shown_once_and_kept_nowhere(config: str) -> None:
