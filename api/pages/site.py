@@ -85,19 +85,23 @@ def between(start: datetime | None, end: datetime | None) -> str:
 def ansi(text: str) -> Markup:
     """A terminal's output as text in its colours; whatever else it orders a terminal to do is left out."""
     console = Console(color_system="standard", width=10_000, legacy_windows=False)
+    lines = text[-STDOUT_SHOWN:].splitlines()
+    return Markup("\n").join(_coloured(Text.from_ansi(line), console) for line in lines)
+
+
+def _coloured(line: Text, console: Console) -> Markup:
     pieces = []
-    for line in text[-STDOUT_SHOWN:].splitlines():
-        for segment in Text.from_ansi(line).render(console):
-            if segment.control:
-                continue
-            style = segment.style
-            names = []
-            if style is not None and style.color is not None and style.color.number is not None:
-                names.append(f"ansi{style.color.number % 16}")
-            if style is not None and style.bold:
-                names.append("bold")
-            shown = escape(printable(segment.text, keep="\n\t"))
-            pieces.append(Markup('<span class="{}">{}</span>').format(" ".join(names), shown) if names else shown)
+    for segment in line.render(console):
+        if segment.control:
+            continue
+        style = segment.style
+        names = []
+        if style is not None and style.color is not None and style.color.number is not None:
+            names.append(f"ansi{style.color.number % 16}")
+        if style is not None and style.bold:
+            names.append("bold")
+        shown = escape(printable(segment.text.removesuffix("\n"), keep="\t"))
+        pieces.append(Markup('<span class="{}">{}</span>').format(" ".join(names), shown) if names else shown)
     return Markup("").join(pieces)
 
 

@@ -28,8 +28,8 @@ def backtest(  # noqa: PLR0913  # each is an option that a person types
     file: Annotated[Path | None, typer.Argument(help="Labelled cases, one JSON object a line.")] = None,
     since: Annotated[str, typer.Option(help="Recorded incidents of so long: 12h, 30d, 8w.")] = "",
     chooser: Annotated[
-        Literal["", "embedded", "gemini"], typer.Option(help="Who decides now. Default: as `healer serve` would.")
-    ] = "",
+        Literal["embedded", "gemini"] | None, typer.Option(help="Who decides now. Default: as `healer serve` would.")
+    ] = None,
     model: Annotated[str, typer.Option(help="Model of the Gemini chooser.")] = "",
     prompt: Annotated[Path | None, typer.Option(help="Other fixed words for the Gemini chooser.")] = None,
     playbooks: Annotated[Path | None, typer.Option(help="Another catalogue's playbooks.")] = None,
