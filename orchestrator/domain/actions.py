@@ -72,8 +72,14 @@ class Pattern:
 
     def holds(self, words: str) -> bool:
         """Whether the pattern speaks of these own words of a program."""
-        found = compiled(self.match).search(words) is not None
-        return found and not (self.unless and compiled(self.unless).search(words))
+        return _holds(self.match, self.unless, words)
+
+
+# What may be picked and what is picked are both asked of every pattern; the newest few lines cost a megabyte at most.
+@lru_cache(maxsize=4096)
+def _holds(match: str, unless: str | None, words: str) -> bool:
+    found = compiled(match).search(words) is not None
+    return found and not (unless and compiled(unless).search(words))
 
 
 @lru_cache(maxsize=1024)

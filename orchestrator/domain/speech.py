@@ -60,8 +60,10 @@ _FIELDS = (
 _FOREIGN = (
     # nginx names the client's words at the end of a line, Apache the referer.
     (re.compile(r",\s(?:client|server):\s[^,]{0,256}"), " "),
-    (re.compile(rf"(?i)\b(?:{_FIELDS})[\"']?\s{{0,2}}[=:]\s{{0,2}}{_QUOTED}"), "…"),
+    (re.compile(rf"(?i)\b(?:[a-z]{{1,16}}_)?(?:{_FIELDS})[\"']?\s{{0,2}}[=:]\s{{0,2}}{_QUOTED}"), "…"),
     (re.compile(rf"(?i)\b({_FIELDS})\s{{1,2}}{_QUOTED}"), r"\1 …"),
+    # A program that tells what somebody looked for or typed.
+    (re.compile(rf"(?i)\b((?:searched|looked|asked) for|typed|entered|submitted)\s{{1,2}}{_QUOTED}"), r"\1 …"),
     # logfmt leaves the quotes out where a value is one word.
     (re.compile(rf"(?i)\b({_FIELDS})=[^\s\"',;]{{1,512}}"), r"\1=…"),
     (re.compile(r"(?i),\sreferr?er:\s\S{1,2048}"), " "),
