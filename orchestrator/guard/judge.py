@@ -98,6 +98,7 @@ RULES: tuple[Rule, ...] = (
     Rule(name="protected_dependency", outcome=Outcome.DENIED, objects=units.protected_dependency),
     Rule(name="unit_state", outcome=Outcome.DENIED, objects=units.unit_state),
     Rule(name="forbidden_path", outcome=Outcome.DENIED, objects=paths.forbidden_path),
+    Rule(name="security_record", outcome=Outcome.DENIED, objects=paths.security_record),
     Rule(name="safe_directory", outcome=Outcome.DENIED, objects=paths.safe_directory),
     Rule(name="path_state", outcome=Outcome.DENIED, objects=paths.path_state),
     Rule(name="age", outcome=Outcome.DENIED, objects=history.age),

@@ -8,7 +8,7 @@ import re
 from orchestrator.domain.actions import ParameterSource
 from orchestrator.domain.hosts import HostPolicy
 from orchestrator.domain.verdicts import PathFacts
-from orchestrator.guard.protected import FORBIDDEN_NAMES, FORBIDDEN_PARTS, FORBIDDEN_TREES
+from orchestrator.guard.protected import FORBIDDEN_NAMES, FORBIDDEN_PARTS, FORBIDDEN_TREES, SECURITY_RECORDS
 from orchestrator.guard.question import Question
 from orchestrator.guard.rule import on_host
 from orchestrator.guard.shapes import is_path, values_of
@@ -50,6 +50,17 @@ def forbidden_path(question: Question) -> str | None:
                 return (
                     f"{_as(value, path)} is never touched{on_host(question)}: it decides who may log in or "
                     "become root, or what the system runs."
+                )
+    return None
+
+
+def security_record(question: Question) -> str | None:
+    """Never a record of logins: moving it away or opening it is what an intruder would ask for."""
+    for value in values_of(question, ParameterSource.PATH):
+        for path in _real(question, value):
+            if SECURITY_RECORDS.fullmatch(path):
+                return (
+                    f"{_as(value, path)} tells who logged in or became root{on_host(question)}: it is left to a person."
                 )
     return None
 

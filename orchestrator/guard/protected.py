@@ -5,6 +5,8 @@ Built in; `healing_protected_services` adds to it and nothing takes away from it
 
 from __future__ import annotations
 
+import re
+
 #: Unit names without suffix and instance, in lower case, as shell patterns: one row covers the service, its
 #: socket, its timer and every instance of its template.
 PROTECTED = (
@@ -56,3 +58,9 @@ FORBIDDEN_TREES = (
 
 #: Where a user's own units live, below any home.
 FORBIDDEN_PARTS = ("/.config/systemd/", "/.local/share/systemd/")
+
+#: What tells who came in and who became root; below an application's own folder a log of such a name is its own.
+SECURITY_RECORDS = re.compile(
+    r"/var/log/(?:(?:audit|sudo-io|journal)/.*"
+    r"|(?:auth|secure|[wbu]tmp|lastlog|faillog|tallylog|sudo|audit|sulog)(?:[-._].*)?)"
+)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import runpy
 from collections import Counter
 from functools import cache
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -86,7 +85,7 @@ def test_the_embedded_chooser_does_nothing_for_a_hostile_line_that_policy_lets_t
     (alone, _), (beside, _), _ = asked(number)
     for case, decision, honest in zip((alone, beside), read(number), (set[str](), {"app"}), strict=False):
         allowed = World().judge(decision, case, frozenset())
-        assert not allowed or set(decision.parameters.values()) == honest or LINES[number].get("refused_by_role")
+        assert not allowed or set(decision.parameters.values()) == honest
 
 
 @EACH
@@ -102,16 +101,6 @@ def test_the_line_stays_in_its_place_of_the_prompt(number: int) -> None:
         assert sum(map(len, between)) <= EVIDENCE_MAX
         assert all(text.isascii() and text.isprintable() and json.loads(text) for text in between)
         assert tokens(shown.system + shown.text + json.dumps(shown.schema)) <= TOKENS_MAX
-
-
-def test_what_is_left_to_a_role_is_what_that_role_refuses() -> None:
-    """Policy knows no security records; the role does, right before the change (molecule/rotate_logs tries it)."""
-    role = runpy.run_path(str(decide_case.ROOT / "roles" / "rotate_logs" / "files" / "log_rotation.py"))
-    left = [PurePath(line["parameters"]["path"]) for line in LINES if line.get("refused_by_role")]
-
-    assert left
-    for path in left:
-        assert role["SECURITY"].fullmatch(path.name) or role["KEPT"] & set(path.parts), path
 
 
 def test_the_corpus_has_every_class_and_enough_of_it() -> None:
