@@ -16,7 +16,16 @@ from orchestrator.domain.hosts import Host
 from orchestrator.domain.ids import Cursor, IncidentId, RunId, Signature
 from orchestrator.domain.incidents import Incident, IncidentState, Origin, Signal
 from orchestrator.domain.notices import Told
-from orchestrator.domain.pages import ApprovalFilter, EventFilter, IncidentFilter, Page, RunFilter, Slice
+from orchestrator.domain.outbreaks import Outbreak
+from orchestrator.domain.pages import (
+    ApprovalFilter,
+    EventFilter,
+    IncidentFilter,
+    OutbreakFilter,
+    Page,
+    RunFilter,
+    Slice,
+)
 from orchestrator.domain.precedents import Precedents, Word
 from orchestrator.domain.records import LogRecord
 from orchestrator.domain.runs import PlaybookJob, PlaybookResult, Run, RunKind, RunStatus
@@ -474,6 +483,11 @@ class Reader(Protocol):
     ) -> Slice[tuple[Incident, Decision, Verdict | None]]: ...
     def page_runs(self, wanted: RunFilter, page: Page) -> Slice[Run]: ...
     def page_approvals(self, wanted: ApprovalFilter, page: Page) -> Slice[Approval]: ...
+    def page_outbreaks(self, wanted: OutbreakFilter, page: Page) -> Slice[Outbreak]: ...
+    def page_remembered(self, page: Page) -> Slice[Precedents]:
+        """As `remembered`; by when something was last done or said about each."""
+        ...
+
     def page_events(self, wanted: EventFilter, page: Page) -> Slice[Event]: ...
 
 
@@ -499,7 +513,7 @@ class Charts(Protocol):
     def standing(self) -> dict[IncidentState, int]: ...
     def ended_acts(self, since: datetime) -> tuple[Ended, ...]: ...
     def common_templates(self, since: datetime, limit: int = 10) -> tuple[tuple[str, int], ...]: ...
-    def troubles(self, since: datetime) -> tuple[Trouble, ...]: ...
+    def troubles(self, since: datetime, host: str | None = None) -> tuple[Trouble, ...]: ...
 
 
 class ApiStore(Store, Reader, Charts, Protocol):

@@ -13,9 +13,9 @@ from fastapi.responses import HTMLResponse
 
 from api.pages.site import page, span
 from api.roles import needs
+from api.scores import scores
 from api.state import State
 from orchestrator.domain.access import Role
-from orchestrator.domain.health import WEEK, Health, Trouble, health
 from orchestrator.domain.incidents import FINAL, IncidentState
 from orchestrator.domain.intervals import wilson as interval
 from orchestrator.ports import Ended
@@ -68,13 +68,7 @@ def statistics(request: Request, state: State, days: int = 30) -> HTMLResponse:
     counted = state.store.acts_by_day(since)
     ended = state.store.ended_acts(since)
     seconds = [one.seconds for one in ended if one.state is IncidentState.HEALED]
-    by_host: dict[str, list[Trouble]] = defaultdict(list)
-    by_service: dict[str, list[Trouble]] = defaultdict(list)
-    for trouble in state.store.troubles(moment - WEEK):
-        by_host[trouble.host].append(trouble)
-        by_service[trouble.subject].append(trouble)
-    for host in state.fleet.hosts():
-        by_host[host.name] += []
+    scored = scores(state, moment)
     a_day = Counter[str]()
     for day, _, _, number in counted:
         a_day[day] += number
@@ -97,15 +91,9 @@ def statistics(request: Request, state: State, days: int = 30) -> HTMLResponse:
         height=HEIGHT,
         highest=max(a_day.values(), default=0),
         templates=state.store.common_templates(since),
-        hosts=_worst(by_host, moment),
-        services=_worst(by_service, moment),
+        hosts=scored.hosts[:ROWS],
+        services=scored.services[:ROWS],
     )
-
-
-def _worst(troubles: dict[str, list[Trouble]], moment: datetime) -> list[tuple[str, Health]]:
-    """The least well first."""
-    scored = [(name, health(found, moment)) for name, found in troubles.items()]
-    return sorted(scored, key=lambda one: (one[1].score, one[0]))[:ROWS]
 
 
 def rate(ended: Sequence[Ended]) -> tuple[float, float, float] | None:

@@ -14,7 +14,10 @@ from pydantic import BeforeValidator
 
 from api.errors import ApiError
 from api.requests import Level, moment
-from api.v1.shapes import List
+from api.state import ApiState
+from api.v1.shapes import ROOT, List
+from orchestrator.domain.hosts import Host
+from orchestrator.domain.ids import Signature
 from orchestrator.domain.pages import Between, Page, Slice
 from orchestrator.ports import BadCursor
 
@@ -43,7 +46,10 @@ def _between(
 Paged = Annotated[Page, Depends(_page)]
 Span = Annotated[Between, Depends(_between)]
 HostName = Annotated[str | None, Query(max_length=255, description="a host of the inventory")]
+ActionName = Annotated[str | None, Query(max_length=64, description="an action of the whitelist")]
 MinLevel = Annotated[Level | None, Query(description="this bad or worse")]
+
+SignatureName = Annotated[Signature | None, Query(max_length=200, description="of a masked line, as incidents have it")]
 
 
 def listed(request: Request, ask: Callable[[], Slice[T]], shape: Callable[[T], S]) -> List[S]:
@@ -59,6 +65,14 @@ def listed(request: Request, ask: Callable[[], Slice[T]], shape: Callable[[T], S
 def missing(what: str, where: str) -> ApiError:
     """404."""
     return ApiError(HTTPStatus.NOT_FOUND, "not_found", f"There is no such {what}. GET {where} lists them.")
+
+
+def host_named(state: ApiState, name: str) -> Host:
+    """Raises ApiError 404."""
+    found = next((one for one in state.fleet.hosts() if one.name == name), None)
+    if found is None:
+        raise missing("host", f"{ROOT}/hosts")
+    return found
 
 
 def encoded(place: str) -> str:

@@ -17,7 +17,7 @@ from api.roles import needs
 from api.routes.status import monitoring
 from api.state import ApiState, State
 from api.v1 import shapes
-from api.v1.queries import HostName, MinLevel, Paged, Span, listed, missing
+from api.v1.queries import ActionName, HostName, MinLevel, Paged, SignatureName, Span, host_named, listed, missing
 from api.v1.shapes import ROOT, List
 from orchestrator.domain import ids
 from orchestrator.domain.access import Role
@@ -26,7 +26,6 @@ from orchestrator.domain.hosts import Host
 from orchestrator.domain.ids import IncidentId
 from orchestrator.domain.incidents import UNDER_WAY, Incident, IncidentState
 from orchestrator.domain.pages import ApprovalFilter, EventFilter, IncidentFilter, Page, RunFilter
-from orchestrator.domain.plain import plain
 from orchestrator.domain.runs import Run, RunKind, RunStatus
 from orchestrator.domain.verdicts import Answer, Verdict
 from orchestrator.record import artifacts
@@ -46,8 +45,8 @@ Limited = Annotated[int, Query(ge=1, le=artifacts.FILES_LIMIT)]
 def root() -> dict[str, Any]:
     """Where everything is."""
     names = (
-        *("status", "hosts", "incidents", "decisions", "healings", "runs", "approvals", "actions", "statistics"),
-        *("audit", "stream", "openapi.json"),
+        *("status", "hosts", "incidents", "outbreaks", "decisions", "healings", "runs", "approvals", "actions"),
+        *("memory", "statistics", "health", "audit", "stream", "openapi.json"),
     )
     return {"name": "healing-bot", "links": {name.partition(".")[0]: f"{ROOT}/{name}" for name in names}}
 
@@ -70,7 +69,7 @@ def hosts(state: State) -> List[shapes.HostShape]:
 @router.get("/hosts/{name}", responses=MISSING)
 def host(name: str, state: State) -> shapes.HostShape:
     """One host."""
-    return _hosts(state)(_host(state, name))
+    return _hosts(state)(host_named(state, name))
 
 
 def _hosts(state: ApiState) -> Callable[[Host], shapes.HostShape]:
@@ -80,32 +79,26 @@ def _hosts(state: ApiState) -> Callable[[Host], shapes.HostShape]:
     return lambda one: shapes.host(one, reading.get(one.name), under_way[one.name], escalated[one.name])
 
 
-def _host(state: ApiState, name: str) -> Host:
-    found = next((one for one in state.fleet.hosts() if one.name == name), None)
-    if found is None:
-        raise missing("host", f"{ROOT}/hosts")
-    return found
-
-
-@router.get("/hosts/{name}/policy", responses=MISSING)
-def policy(name: str, state: State) -> shapes.PolicyShape:
-    """What its `healing_*` variables allow there."""
-    return shapes.PolicyShape(host=name, policy=plain(_host(state, name).policy))
+def _among(
+    span: Span,
+    signature: SignatureName = None,
+    outbreak: Annotated[str | None, Query(max_length=64, description="in which it has, or had, a place")] = None,
+) -> IncidentFilter:
+    return IncidentFilter(since=span.since, until=span.until, signature=signature, outbreak_id=outbreak)
 
 
 def _incidents(
-    span: Span,
+    among: Annotated[IncidentFilter, Depends(_among)],
     host: HostName = None,
     states: States = [],  # noqa: B006  # FastAPI copies it
     level: MinLevel = None,
     text: Annotated[str | None, Query(max_length=200, description="part of the subject or of the line")] = None,
-    action: Annotated[str | None, Query(max_length=64)] = None,
+    action: ActionName = None,
     chooser: Annotated[str | None, Query(max_length=64)] = None,
     injected: bool = True,
 ) -> IncidentFilter:
-    return IncidentFilter(
-        since=span.since,
-        until=span.until,
+    return replace(
+        among,
         host=host,
         states=states,
         severity=level,
@@ -137,6 +130,8 @@ def incident(incident_id: str, state: State) -> shapes.IncidentWhole:
         store.decision(incident_id),
         store.verdict(incident_id),
     )
+    member = store.membership(incident_id)
+    whose = {"outbreak": f"{ROOT}/outbreaks/{member.outbreak_id}"} if member else {}
     return shapes.IncidentWhole(
         incident=shapes.incident(found),
         evidence=[shapes.RecordShape.model_validate(one) for one in store.evidence(incident_id, EVIDENCE)],
@@ -147,7 +142,10 @@ def incident(incident_id: str, state: State) -> shapes.IncidentWhole:
         links={
             "host": f"{ROOT}/hosts/{found.host}",
             "events": f"{ROOT}/audit?incident={incident_id}&sort=oldest",
+            "exchange": f"{ROOT}/incidents/{incident_id}/exchange",
+            "memory": f"{ROOT}/memory/{found.signature}",
             "runs": f"{ROOT}/runs?incident={incident_id}",
+            **whose,
         },
     )
 
@@ -180,7 +178,7 @@ def _runs(
     incident: Annotated[str | None, Query(max_length=64)] = None,
     kind: Annotated[list[RunKind], Query()] = [],  # noqa: B006  # FastAPI copies it
     status: Annotated[list[RunStatus], Query()] = [],  # noqa: B006
-    action: Annotated[str | None, Query(max_length=64)] = None,
+    action: ActionName = None,
 ) -> RunFilter:
     return RunFilter(
         since=span.since,
@@ -214,12 +212,13 @@ def run(run_id: str, state: State) -> shapes.RunWhole:
     found = _run(state, run_id)
     folder = artifacts.folder_of(state.settings.artifacts_dir, found.id)
     here, left = f"{ROOT}/runs/{found.id}", artifacts.left(folder)
+    whose = "outbreak" if ids.is_outbreak(found.incident_id) else "incident"
     return shapes.RunWhole(
         run=shapes.run(found),
         tasks=[shapes.TaskShape.model_validate(one) for one in left.tasks],
         files=[shapes.FileShape.model_validate(one) for one in left.files],
         links={
-            "incident": f"{ROOT}/incidents/{found.incident_id}",
+            whose: f"{ROOT}/{whose}s/{found.incident_id}",
             "stdout": f"{here}/stdout",
             "artifacts": f"{here}/artifacts",
         },

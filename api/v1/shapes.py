@@ -49,6 +49,8 @@ class IncidentShape(Shape):
     last_seen: datetime
     count: int
     asked_by: str = Field(description="who asked for it; empty where a log line opened it")
+    follows: str = Field(description="the incident whose healing it goes on with; empty: it stands alone")
+    step: int
     link: str
 
 
@@ -87,7 +89,7 @@ class RunShape(Shape):
     """One execution of a playbook."""
 
     id: str = Field(examples=["inc-01kd7zj3w8f0c2xq-act"])
-    incident: str
+    incident: str = Field(description="whose it is: an incident, or an outbreak for a run of a wave")
     kind: RunKind
     action: str
     parameters: dict[str, Any]
@@ -199,13 +201,7 @@ class HostShape(BaseModel):
     under_way: int = Field(description="incidents that are neither healed, escalated nor over")
     escalated: int = Field(description="incidents that wait for a person")
     link: str
-
-
-class PolicyShape(BaseModel):
-    """What the inventory's `healing_*` variables allow on a host."""
-
-    host: str
-    policy: dict[str, Any]
+    links: dict[str, str]
 
 
 class ActionShape(BaseModel):
@@ -220,6 +216,7 @@ class ActionShape(BaseModel):
     parameters: list[str]
     task_timeout: int
     run_timeout: int
+    link: str
 
 
 class StatisticsShape(BaseModel):
@@ -273,6 +270,8 @@ def incident(one: Incident) -> IncidentShape:
         last_seen=one.last_seen,
         count=one.count,
         asked_by=one.asked_by,
+        follows=one.follows,
+        step=one.step,
         link=f"{ROOT}/incidents/{one.id}",
     )
 
@@ -334,6 +333,13 @@ def host(one: Host, reading: SourceState | None, under_way: int, escalated: int)
         under_way=under_way,
         escalated=escalated,
         link=f"{ROOT}/hosts/{one.name}",
+        links={
+            "policy": f"{ROOT}/hosts/{one.name}/policy",
+            "health": f"{ROOT}/health?host={one.name}",
+            "incidents": f"{ROOT}/incidents?host={one.name}",
+            "outbreaks": f"{ROOT}/outbreaks?host={one.name}",
+            "runs": f"{ROOT}/runs?host={one.name}",
+        },
     )
 
 
@@ -341,5 +347,7 @@ def action(one: Action) -> ActionShape:
     """As /api/v1 shows it."""
     names = ("id", "title", "when", "not_when", "risk", "reversible", "task_timeout", "run_timeout")
     return ActionShape(
-        **{name: getattr(one, name) for name in names}, parameters=[parameter.name for parameter in one.parameters]
+        **{name: getattr(one, name) for name in names},
+        parameters=[parameter.name for parameter in one.parameters],
+        link=f"{ROOT}/actions/{one.id}",
     )

@@ -61,6 +61,11 @@ def outbreak_id(incident: IncidentId) -> str:
     return f"ob-{incident.removeprefix('inc-')}"
 
 
+def is_outbreak(name: str) -> bool:
+    """Whether what a run or a line of the ledger belongs to is an outbreak, and no incident."""
+    return name.startswith("ob-")
+
+
 def decider_of(outbreak: str) -> IncidentId:
     """The incident that opened an outbreak."""
     return IncidentId(f"inc-{outbreak.removeprefix('ob-')}")

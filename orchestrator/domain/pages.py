@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, TypeVar
 
+from orchestrator.domain.ids import Signature
 from orchestrator.domain.incidents import IncidentState
+from orchestrator.domain.outbreaks import OutbreakState
 from orchestrator.domain.records import Severity
 from orchestrator.domain.runs import RunKind, RunStatus
 from orchestrator.domain.verdicts import Answer
@@ -53,6 +55,10 @@ class IncidentFilter(Between):
     #: Part of the subject's name or of the template, whatever its case.
     text: str | None = None
     injected: bool = True
+    #: One of those that were seen on it.
+    signature: Signature | None = None
+    #: In which it has, or had, a place.
+    outbreak_id: str | None = None
     #: Of the decision.
     action: str | None = None
     chooser: str | None = None
@@ -77,6 +83,19 @@ class ApprovalFilter(Between):
 
     host: str | None = None
     answers: Sequence[Answer] = ()
+    #: One of those that were seen on its incident.
+    signature: Signature | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OutbreakFilter(Between):
+    """Times are those of the opening."""
+
+    #: Of a member.
+    host: str | None = None
+    states: Sequence[OutbreakState] = ()
+    action: str | None = None
+    signature: Signature | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -101,12 +101,13 @@ class ChartRecords(Records):
         with self._database.read() as connection:
             return tuple((template, found) for template, found in connection.execute(query))
 
-    def troubles(self, since: datetime) -> tuple[Trouble, ...]:
-        """What stands now, and what was last seen since then."""
+    def troubles(self, since: datetime, host: str | None = None) -> tuple[Trouble, ...]:
+        """What stands now, and what was last seen since then; of one host, or of all."""
         standing = INCIDENT.c.state.in_([state.value for state in STANDING])
         columns = (INCIDENT.c.host, INCIDENT.c.subject_name, INCIDENT.c.state, INCIDENT.c.last_seen)
         recent = sa.select(*columns).where(_REAL, INCIDENT.c.last_seen >= since).order_by(INCIDENT.c.seq.desc())
-        queries = (sa.select(*columns).where(_REAL, standing), recent.where(~standing))
+        found = (sa.select(*columns).where(_REAL, standing), recent.where(~standing))
+        queries = found if host is None else tuple(query.where(INCIDENT.c.host == host) for query in found)
         with self._database.read() as connection:
             return tuple(
                 Trouble(host=host, subject=subject, state=IncidentState(state), last_seen=seen)

@@ -10,12 +10,14 @@ import sqlalchemy as sa
 
 from orchestrator.domain.ids import IncidentId, Signature
 from orchestrator.domain.incidents import FINAL, IncidentState, Origin
+from orchestrator.domain.pages import Page, Slice
 from orchestrator.domain.precedents import Deed, Precedents, Standing, Word
 from orchestrator.domain.runs import RunKind
 from orchestrator.ports import DEEDS_KEPT, NOT_ATTEMPTS
 from orchestrator.record import ledger, rows
 from orchestrator.record.database import Records
 from orchestrator.record.parts import END
+from orchestrator.record.reading import place_at, read_place
 from orchestrator.record.schema import DECISION, INCIDENT, OUTBREAK_MEMBER, PRECEDENT, RUN, RUN_HOST, SIGNATURE
 
 
@@ -29,15 +31,26 @@ class MemoryRecords(Records):
 
     def remembered(self, limit: int = 100) -> tuple[Precedents, ...]:
         """See ports.Store."""
+        return self.page_remembered(Page(limit=limit)).items
+
+    def page_remembered(self, page: Page) -> Slice[Precedents]:
+        """See ports.Reader."""
         newest = sa.func.max(RUN.c.started)
         acted = _acted(SIGNATURE.c.signature, newest).group_by(SIGNATURE.c.signature)
         with self._database.read() as connection:
-            latest = {row[0]: row[1] for row in connection.execute(acted.order_by(newest.desc()).limit(limit))}
+            latest = {row[0]: row[1] for row in connection.execute(acted)}
             for name, at in connection.execute(sa.select(PRECEDENT.c.signature, PRECEDENT.c.at)):
                 latest[name] = max(at, latest.get(name, at))
-            names = sorted(latest, key=lambda name: (latest[name], name), reverse=True)[:limit]
-            found = [_precedents(connection, Signature(name)) for name in names]
-        return tuple(one for one in found if one.deeds or one.word)
+            places = sorted(((at, name) for name, at in latest.items()), reverse=not page.oldest_first)
+            if page.after:
+                place = read_place(page.after)
+                places = [one for one in places if (one > place if page.oldest_first else one < place)]
+            shown = places[: page.limit]
+            found = [_precedents(connection, Signature(name)) for _, name in shown]
+        more = len(places) > page.limit
+        # What only joined later has neither.
+        known = tuple(one for one in found if one.deeds or one.word)
+        return Slice(items=known, next=place_at(*shown[-1]) if more else None)
 
     def wording(self, signature: Signature) -> str | None:
         """See ports.Store."""

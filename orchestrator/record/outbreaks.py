@@ -143,7 +143,7 @@ class OutbreakRecords(Records):
         if states:
             query = query.where(OUTBREAK.c.state.in_([state.value for state in states]))
         with self._database.read() as connection:
-            return tuple(_read(row) for row in connection.execute(query).mappings())
+            return tuple(as_outbreak(row) for row in connection.execute(query).mappings())
 
     def members(self, outbreak_id: str) -> tuple[Member, ...]:
         """See ports.Store."""
@@ -167,7 +167,7 @@ def _incident(connection: sa.Connection, incident_id: str) -> rows.Row | None:
 
 def _outbreak(connection: sa.Connection, outbreak_id: str) -> Outbreak | None:
     row = connection.execute(sa.select(OUTBREAK).where(OUTBREAK.c.id == outbreak_id)).mappings().first()
-    return _read(row) if row else None
+    return as_outbreak(row) if row else None
 
 
 def _of_signatures(connection: sa.Connection, incident_id: str, since: datetime | None) -> Outbreak | None:
@@ -182,7 +182,7 @@ def _of_signatures(connection: sa.Connection, incident_id: str, since: datetime 
         .order_by((OUTBREAK.c.state == HEALING).desc(), OUTBREAK.c.seq.desc())
     )
     row = connection.execute(query.limit(1)).mappings().first()
-    return _read(row) if row else None
+    return as_outbreak(row) if row else None
 
 
 def _sick_hosts(connection: sa.Connection, signature: str, since: datetime) -> int:
@@ -247,7 +247,8 @@ def _members(connection: sa.Connection, outbreak_id: str) -> tuple[Member, ...]:
     return tuple(_as_member(row) for row in connection.execute(query).mappings())
 
 
-def _read(row: rows.Row) -> Outbreak:
+def as_outbreak(row: rows.Row) -> Outbreak:
+    """As it is recorded."""
     values = {name: row[name] for name in Outbreak.__slots__}
     return Outbreak(**{**values, "signature": Signature(row["signature"]), "state": OutbreakState(row["state"])})
 

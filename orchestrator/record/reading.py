@@ -9,12 +9,15 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 
 from orchestrator.domain.actions import ESCALATE, NONE, Decision
+from orchestrator.domain.ids import Signature
 from orchestrator.domain.incidents import Incident, Origin
+from orchestrator.domain.outbreaks import Outbreak
 from orchestrator.domain.pages import (
     ApprovalFilter,
     Between,
     EventFilter,
     IncidentFilter,
+    OutbreakFilter,
     Page,
     RunFilter,
     Slice,
@@ -24,7 +27,19 @@ from orchestrator.domain.verdicts import Approval, Verdict
 from orchestrator.ports import BadCursor, Event
 from orchestrator.record import rows, schema
 from orchestrator.record.database import Records
-from orchestrator.record.schema import APPROVAL, DECISION, EVENT, INCIDENT, RUN, RUN_HOST, VERDICT
+from orchestrator.record.outbreaks import as_outbreak
+from orchestrator.record.schema import (
+    APPROVAL,
+    DECISION,
+    EVENT,
+    INCIDENT,
+    OUTBREAK,
+    OUTBREAK_MEMBER,
+    RUN,
+    RUN_HOST,
+    SIGNATURE,
+    VERDICT,
+)
 
 T = TypeVar("T")
 #: Between a moment and an id in a cursor; in neither of them.
@@ -66,9 +81,22 @@ class ReadingRecords(Records):
         query = _between(sa.select(APPROVAL), APPROVAL.c.asked_at, wanted)
         if wanted.host is not None:
             query = query.where(APPROVAL.c.host == wanted.host)
+        if wanted.signature is not None:
+            query = query.where(APPROVAL.c.incident_id.in_(_seen_on(wanted.signature)))
         return self._dated(
             _among(query, APPROVAL.c.answer, wanted.answers), APPROVAL.c.asked_at, APPROVAL.c.id, page, rows.approval
         )
+
+    def page_outbreaks(self, wanted: OutbreakFilter, page: Page) -> Slice[Outbreak]:
+        """In the order in which they were opened."""
+        query = _among(_between(sa.select(OUTBREAK), OUTBREAK.c.opened_at, wanted), OUTBREAK.c.state, wanted.states)
+        if wanted.host is not None:
+            members = sa.select(OUTBREAK_MEMBER.c.outbreak_id).where(OUTBREAK_MEMBER.c.host == wanted.host)
+            query = query.where(OUTBREAK.c.id.in_(members))
+        for column, value in ((OUTBREAK.c.action, wanted.action), (OUTBREAK.c.signature, wanted.signature)):
+            if value is not None:
+                query = query.where(column == value)
+        return self._numbered(query, OUTBREAK.c.seq, page, as_outbreak)
 
     def page_events(self, wanted: EventFilter, page: Page) -> Slice[Event]:
         """In the order in which they were written."""
@@ -101,19 +129,12 @@ class ReadingRecords(Records):
         made: Callable[[rows.Row], T],
     ) -> Slice[T]:  # fmt: skip
         if page.after:
-            moment, bar, name = page.after.partition(_BAR)
-            try:
-                place = (datetime.fromisoformat(moment), name)
-            except ValueError as error:
-                raise BadCursor(page.after) from error
-            if not bar or place[0].tzinfo is None:
-                raise BadCursor(page.after)
+            place = read_place(page.after)
+            name = place[1]
             later, same = (at > place[0], row_id > name) if page.oldest_first else (at < place[0], row_id < name)
             query = query.where(sa.or_(later, sa.and_(at == place[0], same)))
         order = (at.asc(), row_id.asc()) if page.oldest_first else (at.desc(), row_id.desc())
-        return self._sliced(
-            query.order_by(*order), page, made, lambda row: f"{row[at.name].isoformat()}{_BAR}{row['id']}"
-        )
+        return self._sliced(query.order_by(*order), page, made, lambda row: place_at(row[at.name], row["id"]))
 
     def _sliced(
         self, query: sa.Select[Any], page: Page, made: Callable[[rows.Row], T], place: Callable[[rows.Row], str]
@@ -125,6 +146,28 @@ class ReadingRecords(Records):
         return Slice(items=tuple(made(row) for row in shown), next=place(shown[-1]) if more else None)
 
 
+def place_at(moment: datetime, name: str) -> str:
+    """A place in a list that is ordered by time, and by name where times are the same."""
+    return f"{moment.isoformat()}{_BAR}{name}"
+
+
+def read_place(after: str) -> tuple[datetime, str]:
+    """Raises BadCursor."""
+    moment, bar, name = after.partition(_BAR)
+    try:
+        at = datetime.fromisoformat(moment)
+    except ValueError as error:
+        raise BadCursor(after) from error
+    if not bar or at.tzinfo is None:
+        raise BadCursor(after)
+    return at, name
+
+
+def _seen_on(signature: Signature) -> sa.Select[Any]:
+    """Ids of the incidents that the signature was seen on."""
+    return sa.select(SIGNATURE.c.incident_id).where(SIGNATURE.c.signature == signature)
+
+
 def _incidents(query: sa.Select[Any], wanted: IncidentFilter) -> sa.Select[Any]:
     query = _among(_between(query, INCIDENT.c.first_seen, wanted), INCIDENT.c.state, wanted.states)
     if wanted.host is not None:
@@ -133,6 +176,11 @@ def _incidents(query: sa.Select[Any], wanted: IncidentFilter) -> sa.Select[Any]:
         query = query.where(INCIDENT.c.severity >= int(wanted.severity))
     if not wanted.injected:
         query = query.where(INCIDENT.c.origin != Origin.INJECTED.value)
+    if wanted.signature is not None:
+        query = query.where(INCIDENT.c.id.in_(_seen_on(wanted.signature)))
+    if wanted.outbreak_id is not None:
+        members = sa.select(OUTBREAK_MEMBER.c.incident_id).where(OUTBREAK_MEMBER.c.outbreak_id == wanted.outbreak_id)
+        query = query.where(INCIDENT.c.id.in_(members))
     if wanted.text:
         names = (INCIDENT.c.subject_name, INCIDENT.c.template)
         query = query.where(sa.or_(*(name.icontains(wanted.text, autoescape=True) for name in names)))

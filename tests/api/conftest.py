@@ -206,21 +206,37 @@ def run(
     host: str = "web1",
 ) -> RunId:
     """A run of that kind that has ended."""
+    return _ended(store, ids.run_id(incident, kind), incident, kind, host, status=status)
+
+
+def _ended(
+    store: SqlStore,
+    run_id: RunId,
+    whose: IncidentId,
+    kind: RunKind,
+    *hosts: str,
+    status: RunStatus = RunStatus.SUCCEEDED,
+) -> RunId:
     job = PlaybookJob(
-        run_id=ids.run_id(incident, kind),
-        incident_id=incident,
+        run_id=run_id,
+        incident_id=whose,
         kind=kind,
         action="restart_service",
         playbook=Path("act.yml"),
         roles=Path("roles"),
         parameters={"service": "nginx.service"},
-        hosts=(make_host(host),),
+        hosts=tuple(make_host(host) for host in hosts),
         task_timeout=30,
         run_timeout=60,
     )
     assert store.claim(job, signatures=frozenset()) is None
     store.finish(PlaybookResult(run_id=job.run_id, status=status, rc=0), slot_shut=False)
     return job.run_id
+
+
+def wave_run(store: SqlStore, outbreak: str, number: int, kind: RunKind, *hosts: str) -> RunId:
+    """A run of a wave that has ended."""
+    return _ended(store, ids.run_id(ids.wave_id(outbreak, number), kind), IncidentId(outbreak), kind, *hosts)
 
 
 def move(store: SqlStore, incident: IncidentId, to: IncidentState, reason: str = "so") -> None:
