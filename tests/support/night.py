@@ -1,0 +1,379 @@
+"""A night at a fleet, with a month before it: what a dashboard has to show, for tests of it and for its pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from random import Random
+
+from orchestrator import catalog, settings
+from orchestrator.domain.actions import Decision
+from orchestrator.domain.exchanges import Exchange
+from orchestrator.domain.hosts import Connection, Host, HostPolicy, Mode
+from orchestrator.domain.ids import wave_id
+from orchestrator.domain.incidents import IncidentState
+from orchestrator.domain.outbreaks import MemberEnd
+from orchestrator.domain.precedents import Standing, Word
+from orchestrator.domain.records import Severity
+from orchestrator.domain.runs import RunKind, RunStatus
+from orchestrator.domain.verdicts import Answer, Outcome
+from orchestrator.ports import SourceState
+from orchestrator.record.store import open_store
+from tests.support.story import Clock, Step, Story, Told
+
+ACTIONS = catalog.load(settings.HOME / "playbooks", settings.HOME / "roles").actions
+#: Host -> group.
+FLEET = {
+    **dict.fromkeys(("web1", "web2", "web3", "web4"), "web"),
+    **dict.fromkeys(("app1", "app2", "app3"), "app"),
+    **dict.fromkeys(("db1", "db2"), "db"),
+    **dict.fromkeys(("cache1", "edge1", "build1"), "infra"),
+}
+#: Hosts that ask first, and the one that nobody reaches.
+ASKING, AWAY = ("web3", "app1", "edge1"), "build1"
+HOSTS = tuple(
+    Host(
+        name=name,
+        groups=(group,),
+        connection=Connection(kind="ssh", address=f"{name}.example.org"),
+        policy=HostPolicy(mode=Mode.PROPOSE if name in ASKING else Mode.AUTO),
+    )
+    for name, group in FLEET.items()
+)
+READING = tuple(
+    SourceState(host=name, state="down", reason="no route to host")
+    if name == AWAY
+    else SourceState(host=name, state="connected")
+    for name in FLEET
+)
+#: What a host may log, and a playbook may print: nothing of it may do anything.
+EVIL = (
+    "<script>alert('script')</script><img src=x onerror=alert('image')><svg onload=alert('svg')>"
+    "\x1b]0;owned\x07\x1b[2J\x1b[31mred\x1b[0m {{ 7*7 }} <a href=\"javascript:alert('link')\">link</a> </pre></table>"
+)
+#: Tasks of the run that has many.
+MANY = 450
+
+_LOOK = (Step("verify : Watch the unit for a moment", seconds=1.1),)
+_RESTART = (
+    Step("restart_service : Preflight", seconds=0.1),
+    Step("restart_service : Ask systemd about the unit", seconds=0.4),
+    Step("restart_service : Have the service test its configuration", seconds=0.6),
+    Step("restart_service : Refuse what may not be restarted", "skipped", seconds=0.1),
+    Step("restart_service : Restart it, its failures forgotten", "changed", seconds=1.7),
+    Step("restart_service : Report where it must listen again", seconds=0.2, message="listens on 0.0.0.0:443"),
+)
+_MODE = """--- before
++++ after
+@@ -1,4 +1,4 @@
+ path: /usr/local/bin/nightly-report
+-mode: '0644'
++mode: '0755'
+ owner: root
+"""
+_PLANNED = f"TASK [fix_permissions : Give it its execute bit]\n{_MODE}changed: [app1]"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Night:
+    """What was told, by the names under which tests look at it: ids of incidents, questions, runs."""
+
+    healed: str
+    stuck: str
+    going: str
+    #: What a host logged EVIL about, where there is one; else the one that is stuck.
+    hostile: str
+    outbreak: str
+    #: A question that is open, and the incident that it is about.
+    asked: str
+    asking: str
+    #: Another open one.
+    asked_too: str
+    answered: str
+    good_run: str
+    failed_run: str
+    plan_run: str
+    hostile_run: str
+    long_run: str
+
+
+def tell(folder: Path, *, attacked: bool = False) -> Night:
+    """A store `healer.sqlite` and artifacts in the folder, told of everything up to now; `attacked`: of EVIL, too."""
+    clock = Clock()
+    store = open_store(f"sqlite:///{folder / 'healer.sqlite'}", clock=clock)
+    hosts = {host.name: host for host in HOSTS}
+    story = Story(store=store, clock=clock, artifacts=folder / "artifacts", hosts=hosts, actions=ACTIONS)
+    try:
+        _month(story)
+        answered = _day(story)
+        stuck = _evening(story)
+        healed = _model(story)
+        outbreak, going = _outbreak(story), _cache(story)
+        asked, asked_too = _questions(story)
+        attack = _attack(story) if attacked else stuck
+        # Its worker lives for as long as anybody looks.
+        clock.before_end(-24 * 60)
+        store.beat("worker")
+    finally:
+        store.close()
+    return Night(
+        healed=healed.id,
+        stuck=stuck.id,
+        going=going.id,
+        hostile=attack.id,
+        outbreak=outbreak,
+        asked=asked.approval,
+        asking=asked.id,
+        asked_too=asked_too.approval,
+        answered=answered.approval,
+        good_run=healed.run(RunKind.ACT),
+        failed_run=stuck.run(RunKind.VERIFY),
+        plan_run=asked.run(RunKind.PLAN),
+        hostile_run=attack.run(RunKind.ACT),
+        long_run=answered.run(RunKind.ACT),
+    )
+
+
+#: Of a month: host, unit, line, action, parameters, how many, and how many of them did not heal.
+_USUAL = (
+    (
+        "web1",
+        "nginx.service",
+        "nginx.service: Main process exited, code=killed, status=9/KILL",
+        "restart_service",
+        26,
+        1,
+    ),
+    ("app2", "shop.service", "shop.service: Failed with result 'exit-code'.", "restart_service", 19, 4),
+    ("db1", "postgresql.service", "could not write to file: No space left on device", "free_disk_space", 14, 2),
+    ("cache1", "redis-server.service", "redis-server.service: Failed with result 'signal'.", "restart_service", 11, 0),
+    ("web2", "php8.2-fpm.service", "unable to read what you asked for: config changed", "reload_config", 6, 1),
+    ("app3", "worker.service", "12 defunct processes of worker", "kill_zombie_process", 4, 0),
+)
+
+
+def _month(story: Story) -> None:
+    """What went on in the thirty days before."""
+    random = Random(6)  # noqa: S311  # the same month each time
+    usual = [(row, number < row[5]) for row in _USUAL for number in range(row[4])]
+    random.shuffle(usual)
+    for place, ((host, unit, line, action, *_), failed) in enumerate(usual):
+        story.clock.before_end((30 - 28.6 * place / len(usual)) * 24 * 60 + random.randrange(200))
+        told = story.trouble(host, unit, line)
+        parameters = {"path": "/var/log"} if action == "free_disk_space" else {"service": unit}
+        told.chosen(action, "It speaks of what this action mends.", parameters).allowed()
+        told.ran(RunKind.ACT, Step("act", "changed", random.choice((2, 3, 3, 4, 9, 14))), keep=False)
+        if failed:
+            reason = f"{unit} failed again within 10 s"
+            told.ran(RunKind.VERIFY, Step("verify"), status=RunStatus.SICK, reason=reason, keep=False)
+            told.moved(IncidentState.ESCALATED, f"{action} ended as succeeded and did not heal it: {reason}")
+            story.clock.on(3600)
+            told.moved(IncidentState.EXPIRED, "closed by a person")
+        else:
+            told.ran(RunKind.VERIFY, Step("verify", seconds=2), keep=False).healed()
+
+
+def _day(story: Story) -> Told:
+    """What people did, and what was noise."""
+    clock, store = story.clock, story.store
+    clock.before_end(20 * 60)
+    store.append("session.opened", text="web:ann (approver) signed in from 192.0.2.17", actor="web:ann")
+    told = story.trouble("app1", "importer.service", "/opt/importer/bin/import: Permission denied")
+    told.chosen(
+        "fix_permissions", "The line says that the program can't be executed.", {"path": "/opt/importer/bin/import"}
+    )
+    told.asked("mode", "healing_mode is propose on app1: a person decides about fix_permissions.", _PLANNED)
+    clock.on(240)
+    told.answered(Answer.APPROVED, "web:ann", "the deployment lost the bit, seen with ben")
+    told.moved(IncidentState.HEALING, "approved by web:ann")
+    many = [Step(f"fix_permissions : Look at file {number}", seconds=0.01) for number in range(MANY)]
+    told.ran(RunKind.ACT, *many, Step("fix_permissions : Give it its execute bit", "changed", diff=_MODE))
+    told.ran(RunKind.VERIFY, *_LOOK).healed()
+    clock.before_end(17 * 60)
+    denied = story.trouble("edge1", "haproxy.service", "haproxy.service: Failed with result 'exit-code'.")
+    denied.chosen("restart_service", "A restart gets a failed service up.", {"service": "haproxy.service"})
+    denied.asked("windows", "It is outside of healing_windows on edge1 (sat 02:00-04:00): a person decides.", "")
+    clock.on(600)
+    denied.answered(Answer.DENIED, "cli:ben", "we change its configuration right now")
+    denied.moved(IncidentState.ESCALATED, f"{denied.approval} is denied, so nothing was done")
+    denied.moved(IncidentState.EXPIRED, "closed by cli:ben: configuration mended")
+    clock.before_end(9 * 60)
+    noise = story.trouble("web4", "cron.service", "pam_unix(cron:session): session closed for user root error")
+    noise.chosen("none", "A session that ends is no fault.")
+    noise.moved(IncidentState.NOISE, "noise: a session that ends is no fault")
+    clock.before_end(7 * 60)
+    store.stop(actor="cli:ann", reason="move of the database")
+    clock.on(1500)
+    store.resume(actor="cli:ann", reason="moved")
+    store.append(
+        "api.called",
+        text="api:pager (operator) asked from 192.0.2.9: POST /api/v1/heal, answered 202",
+        actor="api:pager",
+        data={"address": "192.0.2.9", "status": 202},
+    )
+    word = told.story.store.signatures(noise.id)
+    store.record_word(
+        Word(
+            signature=min(word),
+            template="pam_unix(cron:session): session closed for user root error",
+            standing=Standing.FORBIDDEN,
+            action="",
+            parameters={},
+            actor="cli:ann",
+            reason="it is cron, every night",
+            at=clock(),
+        )
+    )
+    return told
+
+
+def _evening(story: Story) -> Told:
+    """What a person must look at."""
+    clock = story.clock
+    clock.before_end(150)
+    told = story.trouble("edge1", "ssh.service", "ssh.service: Failed with result 'exit-code'.", asked_by="")
+    told.chosen("restart_service", "A restart gets a failed service up.", {"service": "ssh.service"})
+    reason = "ssh.service is always protected on edge1; approval can't lift that."
+    told.judged(Outcome.DENIED, "protected_service", reason)
+    told.moved(IncidentState.ESCALATED, f"refused by rule protected_service: {reason}")
+    clock.before_end(95)
+    told = story.trouble(
+        "edge1",
+        "haproxy.service",
+        "SSL handshake failure: certificate has expired (CN=shop.example.org)",
+        severity=Severity.CRITICAL,
+    )
+    reason = "an expired certificate needs a new one, and no action makes one"
+    told.chosen("escalate", reason).moved(IncidentState.ESCALATED, f"no action of the whitelist helps: {reason}")
+    clock.before_end(25)
+    stuck = story.trouble(
+        "db2",
+        "postgresql.service",
+        "postgresql.service: Main process exited, code=exited, status=1/FAILURE",
+        "postgresql.service: Failed with result 'exit-code'.",
+        "PANIC:  could not locate a valid checkpoint record at 0/1A2B3C8",
+        severity=Severity.CRITICAL,
+    )
+    stuck.chosen("restart_service", "PID 1 says that the unit failed.", {"service": "postgresql.service"}).allowed()
+    reason = "sick: postgresql.service is failed (Result: exit-code)"
+    stuck.ran(RunKind.CHECK, *_LOOK, status=RunStatus.SICK, reason=reason).ran(RunKind.ACT, *_RESTART)
+    failing = (*_LOOK, Step("verify : Say that it is sick", "failed", 0.1, reason))
+    stuck.ran(RunKind.VERIFY, *failing, status=RunStatus.SICK, reason=reason)
+    text = f"restart_service ended as succeeded and did not heal it: {reason}; it was not repeated"
+    stuck.moved(IncidentState.ESCALATED, text)
+    return stuck
+
+
+def _model(story: Story) -> Told:
+    """What a model chose, and what it was asked."""
+    story.clock.before_end(14)
+    told = story.trouble(
+        "web2",
+        "nginx.service",
+        "nginx.service: Main process exited, code=killed, status=9/KILL",
+        "nginx.service: Failed with result 'signal'.",
+    )
+    exchange = Exchange(
+        at=story.clock(),
+        model="gemini-2.5-flash",
+        prompt_version="5b1e0c2f",
+        shown='{"schema":{},"system":"Pick one candidate.","text":"nginx.service: Failed with result \'signal\'."}',
+        reply='{"choice":3,"confidence":0.93,"reason":"nginx was killed; a restart brings it back."}',
+        tokens_in=1412,
+        tokens_out=38,
+        cost=0.0005,
+        seconds=0.9,
+    )
+    story.store.record_exchange(told.id, exchange)
+    told.chosen(
+        "restart_service",
+        "nginx was killed by a signal and is failed since; a restart brings it back.",
+        {"service": "nginx.service"},
+        chooser="gemini",
+        confidence=0.93,
+        shown_digest=exchange.shown_digest,
+    ).allowed()
+    reason = "sick: nginx.service is failed (Result: signal)"
+    told.ran(RunKind.CHECK, *_LOOK, status=RunStatus.SICK, reason=reason)
+    return told.ran(RunKind.ACT, *_RESTART).ran(RunKind.VERIFY, *_LOOK).healed()
+
+
+def _outbreak(story: Story) -> str:
+    """The same error on four hosts: the canary is well again, the second wave goes on."""
+    store, clock = story.store, story.clock
+    clock.before_end(5)
+    line = "resolve1 lookup api.example.org: Temporary failure in name resolution"
+    sick = [story.trouble(host, "systemd-resolved.service", line) for host in ("app3", "web4", "web1", "db1")]
+    found = store.outbreak_for(sick[0].id, hosts=3, since=clock() - timedelta(hours=1))
+    assert found is not None
+    decision = Decision(
+        action="restart_network", parameters={}, reason="Names are not resolved any more.", chooser="embedded"
+    )
+    for told in sick:
+        told.moved(IncidentState.PLANNING, "deciding")
+        told.chosen(decision.action, f"decided once for outbreak {found.id}: {decision.reason}")
+        assert store.join_outbreak(told.id, decision) == found.id
+        told.allowed().moved(IncidentState.HEALING, f"allowed; waits for a wave of outbreak {found.id}")
+    canary, *wave = sick
+    assert store.take_member(canary.id, 1)
+    canary = replace(canary, wave=wave_id(found.id, 1))
+    canary.ran(RunKind.ACT, Step("restart_network : Restart systemd-resolved", "changed", 1.4)).ran(RunKind.VERIFY)
+    store.end_member(canary.id, MemberEnd.VERIFIED, "verified")
+    canary.healed()
+    for told in wave[:2]:
+        assert store.take_member(told.id, 2)
+    replace(wave[0], wave=wave_id(found.id, 2), along=(wave[1].host,)).begins(RunKind.ACT)
+    return found.id
+
+
+def _cache(story: Story) -> Told:
+    """What is being restarted right now."""
+    story.clock.before_end(0.5)
+    told = story.trouble("cache1", "redis-server.service", "redis-server.service: Failed with result 'oom-kill'.")
+    told.chosen("restart_service", "The kernel killed it for want of memory.", {"service": "redis-server.service"})
+    told.allowed().begins(RunKind.ACT)
+    return told
+
+
+def _questions(story: Story) -> tuple[Told, Told]:
+    """What waits for an answer."""
+    story.clock.before_end(6)
+    first = story.trouble(
+        "app1",
+        "nightly-report.service",
+        "nightly-report.service: Failed to locate executable /usr/local/bin/nightly-report: Permission denied",
+        "nightly-report.service: Failed at step EXEC spawning /usr/local/bin/nightly-report: Permission denied",
+    )
+    reason = "The program is named, and its execution was denied: its execute bit is gone."
+    first.chosen("fix_permissions", reason, {"path": "/usr/local/bin/nightly-report"})
+    planned = Step("fix_permissions : Give it its execute bit", "changed", diff=_MODE)
+    first.ran(RunKind.PLAN, Step("fix_permissions : Preflight"), planned)
+    first.asked("mode", "healing_mode is propose on app1: a person decides about fix_permissions.", _PLANNED)
+    story.clock.before_end(3)
+    line = "php8.2-fpm.service: Failed with result 'exit-code'."
+    second = story.trouble("web3", "php8.2-fpm.service", line)
+    second.chosen("restart_service", "A restart gets a failed service up.", {"service": "php8.2-fpm.service"})
+    planned = Step("restart_service : Say what would be restarted", "changed")
+    second.ran(RunKind.PLAN, planned)
+    second.asked(
+        "mode",
+        "healing_mode is propose on web3: a person decides about restart_service.",
+        "TASK [restart_service : Say what would be restarted]\nchanged: [web3]",
+    )
+    return first, second
+
+
+def _attack(story: Story) -> Told:
+    """What a hostile host does to a record: its words wherever a host's words go."""
+    story.clock.before_end(2)
+    first = story.trouble("app2", f"guestbook {EVIL}", f"guestbook: request failed: {EVIL}")
+    first.chosen("restart_service", f"The service failed: {EVIL}", {"service": EVIL}).allowed()
+    steps = (Step(f"Restart {EVIL}", "changed", diff=f"+{EVIL}"), Step(EVIL, "failed", message=EVIL))
+    first.ran(RunKind.ACT, *steps, status=RunStatus.FAILED, reason=EVIL)
+    first.moved(IncidentState.ESCALATED, f"restart_service ended as failed ({EVIL}); it was not repeated")
+    second = story.trouble("app3", "wiki.service", EVIL)
+    second.chosen("restart_service", EVIL, {"service": EVIL})
+    second.asked("mode", EVIL, f"TASK [{EVIL}]\n--- before\n+{EVIL}\nchanged: [app3]", asked_by=EVIL)
+    story.store.append("test.line", text=EVIL, actor=EVIL, host=EVIL)
+    return first
