@@ -101,12 +101,12 @@ def pin(
     signature: Signature,
     *,
     action: str,
-    given: Sequence[str],
+    given: Mapping[str, str],
     actor: str,
     reason: str,
     now: datetime,
 ) -> Word:
-    """Have it chosen at once for this error; `given` are its parameters as NAME=VALUE.
+    """Have it chosen at once for this error, with the parameters that are given.
 
     Without an action: the one that memory learned. Raises ConfigError for what could never be chosen.
     """
@@ -184,34 +184,27 @@ def _action(actions: Sequence[Action], given: str) -> Action:
     return known[given]
 
 
-def _learned(store: Store, signature: Signature, given: Sequence[str]) -> tuple[str, dict[str, str]]:
+def _learned(store: Store, signature: Signature, given: Mapping[str, str]) -> tuple[str, dict[str, str]]:
     if given:
-        raise ConfigError("--parameter says nothing without --action. Give the action that takes it.")
+        raise ConfigError("A parameter says nothing without an action. Give the action that takes it.")
     learned = list(store.precedents(signature).learned())
     if len(learned) != 1:
         which = ", ".join(sorted(action for action, _ in learned)) or "nothing"
-        raise ConfigError(f"For {signature} memory has learned {which}: say with --action what is to be pinned.")
+        raise ConfigError(f"For {signature} memory has learned {which}: say which action is to be pinned.")
     action, parameters = learned[0]
     return action, dict(parameters)
 
 
-def _parameters(action: Action, given: Sequence[str]) -> dict[str, str]:
+def _parameters(action: Action, given: Mapping[str, str]) -> dict[str, str]:
     takes = {parameter.name: parameter for parameter in action.parameters}
     accepted = ", ".join(f"{one.name} ({one.source})" for one in takes.values()) or "none"
-    values: dict[str, str] = {}
-    for pair in given:
-        name, equals, value = pair.partition("=")
-        if not equals or not value:
-            raise ConfigError(f"--parameter takes NAME=VALUE, got {pair!r}. {action.id} takes: {accepted}.")
+    for name in given:
         if name not in takes:
             raise ConfigError(f"{action.id} takes no parameter {name!r}. It takes: {accepted}.")
-        if name in values:
-            raise ConfigError(f"--parameter {name} is given twice. Give it once.")
-        values[name] = _value(action, takes[name], value)
-    missing = [name for name, one in takes.items() if one.required and name not in values]
+    missing = [name for name, one in takes.items() if one.required and not given.get(name)]
     if missing:
-        raise ConfigError(f"{action.id} needs --parameter {missing[0]}=VALUE. It takes: {accepted}.")
-    return values
+        raise ConfigError(f"{action.id} needs the parameter {missing[0]}. It takes: {accepted}.")
+    return {name: _value(action, takes[name], value) for name, value in given.items()}
 
 
 def _value(action: Action, parameter: Parameter, given: str) -> str:

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from api.pages import approvals, audit, figures, incidents, login, now, runs
+from api.pages import approvals, audit, figures, hosts, incidents, login, memory, now, outbreaks, runs
 
-PAGES = (now, incidents, runs, approvals, figures, audit, login)
+PAGES = (now, incidents, outbreaks, hosts, runs, approvals, figures, memory, audit, login)

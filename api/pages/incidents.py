@@ -11,6 +11,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
 from api.errors import ApiError
+from api.pages.asked import asked
 from api.pages.site import page, states
 from api.roles import needs
 from api.state import State
@@ -18,8 +19,9 @@ from api.v1.queries import decoded, encoded
 from orchestrator.domain import ids
 from orchestrator.domain.access import Role
 from orchestrator.domain.ids import IncidentId
-from orchestrator.domain.incidents import FINAL
+from orchestrator.domain.incidents import FINAL, IncidentState
 from orchestrator.domain.pages import IncidentFilter, Page
+from orchestrator.domain.runs import BEFORE_ASKING
 from orchestrator.ports import Event
 
 router = APIRouter(include_in_schema=False, dependencies=[needs(Role.VIEWER)])
@@ -78,6 +80,8 @@ def _story(state: State, incident_id: str) -> dict[str, Any]:
         raise ApiError(HTTPStatus.NOT_FOUND, "not_found", "There is no such incident; it may have been pruned.")
     events = store.events(incident_id=incident_id, limit=STEPS)
     runs = tuple(reversed(store.runs(incident_id=incident_id)))
+    exchanges, problem = asked(store, incident_id)
+    over = found.state in FINAL
     return {
         "stopped": store.stopped(),
         "incident": found,
@@ -87,9 +91,16 @@ def _story(state: State, incident_id: str) -> dict[str, Any]:
         "verdict": store.verdict(incident_id),
         "judged": _at(events, "verdict.given"),
         "approval": store.approval(ids.approval_id(IncidentId(incident_id))),
-        "runs": runs,
+        "facts": store.facts(incident_id),
+        "exchanges": exchanges,
+        "asked_problem": problem,
+        "member": store.membership(incident_id),
+        "before": [run for run in runs if run.kind in BEFORE_ASKING],
+        "runs": [run for run in runs if run.kind not in BEFORE_ASKING],
+        "verified": _at(events, f"incident.{IncidentState.VERIFIED}"),
+        "ended": _at(events, f"incident.{found.state}") if over else None,
         "events": events,
-        "over": found.state in FINAL,
+        "over": over,
     }
 
 

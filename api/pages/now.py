@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -17,12 +17,16 @@ from api.state import ApiState, State
 from orchestrator.domain.access import Role
 from orchestrator.domain.health import WEEK, Trouble, health
 from orchestrator.domain.incidents import UNDER_WAY, Incident, IncidentState
+from orchestrator.domain.outbreaks import MemberEnd, Outbreak, OutbreakState
 from orchestrator.domain.verdicts import Answer
+from orchestrator.ports import ApiStore
 
 router = APIRouter(include_in_schema=False, dependencies=[needs(Role.VIEWER)])
 
 #: Rows of a list on this page; the other pages have the rest.
 SHOWN = 30
+#: For which an outbreak that was stopped is shown.
+STOPPED_LATELY = timedelta(hours=12)
 #: A score below which a host is shown as sick, and as unwell.
 SICK, UNWELL = 60, 90
 
@@ -67,7 +71,20 @@ def _now(state: ApiState) -> dict[str, Any]:
         "escalated_more": max(0, len(escalated) - SHOWN),
         "recent": [one for one in store.incidents(limit=SHOWN) if one.state in (IncidentState.HEALED,)][:10],
         "hosts": len(state.fleet.hosts()),
+        "outbreaks": _outbreaks(store),
     }
+
+
+def _outbreaks(store: ApiStore) -> list[tuple[Outbreak, int, int]]:
+    """Those under way, and those that were stopped lately; with their hosts, and how many of them verified."""
+    since = datetime.now(UTC) - STOPPED_LATELY
+    found = store.outbreaks(states=(OutbreakState.HEALING, OutbreakState.STOPPED), limit=SHOWN)
+    told = []
+    for one in found:
+        if one.ended_at is None or one.ended_at >= since:
+            members = store.members(one.id)
+            told.append((one, len(members), sum(member.ending is MemberEnd.VERIFIED for member in members)))
+    return told
 
 
 def _grid(state: ApiState, standing: tuple[Incident, ...]) -> list[tuple[str, list[Cell]]]:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, quote
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse
@@ -18,6 +18,7 @@ from rich.text import Text
 
 from api.roles import who
 from orchestrator.domain.access import Role
+from orchestrator.domain.ids import is_outbreak
 from orchestrator.domain.incidents import UNDER_WAY, IncidentState
 from orchestrator.domain.speech import printable
 
@@ -26,9 +27,11 @@ HERE = Path(__file__).resolve().parent.parent
 MENU = (
     ("/", "Now"),
     ("/incidents", "Incidents"),
+    ("/outbreaks", "Outbreaks"),
     ("/approvals", "Approvals"),
     ("/runs", "Runs"),
     ("/actions", "Actions"),
+    ("/memory", "Memory"),
     ("/statistics", "Statistics"),
     ("/audit", "Audit"),
 )
@@ -38,6 +41,9 @@ TONES = {
     **dict.fromkeys(("open", "planning", "healing", "verified", "running", "changed", "waits"), "busy"),
     **dict.fromkeys(("pending_approval", "pending", "needs_approval", "warning"), "asks"),
     **dict.fromkeys(("escalated", "failed", "unknown", "timed_out", "refused", "denied", "unreachable"), "bad"),
+    **dict.fromkeys(("well", "connected", "proven", "pinned"), "good"),
+    **dict.fromkeys(("connecting", "polling", "learning", "waits for a wave", "its wave goes on"), "busy"),
+    **dict.fromkeys(("down", "forbidden"), "bad"),
     **dict.fromkeys(("canceled", "sick", "stopped", "void", "error", "critical"), "bad"),
 }
 #: Characters of a run's output that a page shows.
@@ -120,6 +126,11 @@ def diff(text: str) -> Markup:
     return Markup("").join(lines)
 
 
+def whose(name: str) -> str:
+    """The page of the incident, or of the outbreak, that a run or a line of the ledger belongs to."""
+    return f"/{'outbreaks' if is_outbreak(name) else 'incidents'}/{quote(name, safe='')}"
+
+
 _ENVIRONMENT = Environment(
     loader=FileSystemLoader(HERE / "templates"),
     autoescape=True,
@@ -128,7 +139,7 @@ _ENVIRONMENT = Environment(
     lstrip_blocks=True,
 )
 _ENVIRONMENT.filters.update(
-    clock=clock, ago=ago, took=took, between=between, ansi=ansi, said=said, diff=diff, tone=tone
+    clock=clock, ago=ago, took=took, between=between, ansi=ansi, said=said, diff=diff, tone=tone, whose=whose
 )
 
 

@@ -13,6 +13,7 @@ from orchestrator import precedents
 from orchestrator.cli import lookup, output
 from orchestrator.domain.ids import Signature
 from orchestrator.domain.precedents import Standing
+from orchestrator.errors import ConfigError
 from orchestrator.ports import Store
 from orchestrator.precedents import Remembered
 
@@ -79,7 +80,7 @@ def pin(
         wiring.whitelist(settings),
         _signature(store, error),
         action=action,
-        given=parameter or (),
+        given=_pairs(parameter or ()),
         actor=wiring.actor(),
         reason=reason,
         now=datetime.now(UTC),
@@ -118,6 +119,18 @@ def release(context: typer.Context, error: Error, reason: Reason) -> None:
     wiring.require_reason(reason)
     former = precedents.release(store, _signature(store, error), actor=wiring.actor(), reason=reason)
     output.say(f"{former.action or 'Every action'} is no longer {former.standing} for {former.signature}.")
+
+
+def _pairs(given: Iterable[str]) -> dict[str, str]:
+    values: dict[str, str] = {}
+    for pair in given:
+        name, equals, value = pair.partition("=")
+        if not equals or not value:
+            raise ConfigError(f"--parameter takes NAME=VALUE, got {pair!r}.")
+        if name in values:
+            raise ConfigError(f"--parameter {name} is given twice. Give it once.")
+        values[name] = value
+    return values
 
 
 def _signature(store: Store, given: str) -> Signature:

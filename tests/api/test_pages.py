@@ -28,7 +28,10 @@ from tests.api.test_roles import key
 
 EVIL = "<script>alert(1)</script>\x1b[2J\x07 {{ 7*7 }} javascript:x"
 HTML = {"accept": "text/html"}
-PATHS = ("/", "/incidents", "/approvals", "/runs", "/actions", "/statistics", "/audit", "/login")
+PATHS = (
+    *("/", "/incidents", "/outbreaks", "/approvals", "/runs", "/actions", "/memory", "/statistics", "/audit", "/login"),
+    "/hosts/web1",
+)
 
 
 def signed_in(stage: Stage, role: Role | None = None, name: str = "ann") -> TestClient:
@@ -245,7 +248,13 @@ def test_off_loopback_a_page_leads_to_the_sign_in(stage: Stage) -> None:
     assert (answer.status_code, answer.headers["location"]) == (303, "/login?next=%2Faudit")
 
 
-@pytest.mark.parametrize("path", ["/incidents/x", "/runs/x", "/approvals/x", "/nowhere", "/runs/x?first=z"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/incidents/x", "/runs/x", "/approvals/x", "/outbreaks/x", "/memory/x", "/hosts/x", "/nowhere"),
+        "/runs/x?first=z",
+    ],
+)
 def test_what_is_not_there_is_a_page_too(stage: Stage, path: str) -> None:
     with stage.client(token=False) as client:
         answer = client.get(path, headers=HTML)
@@ -281,7 +290,11 @@ def test_every_page_but_the_sign_in_needs_a_role_and_none_changes_anything_for_a
     }
     assert {place for place, role in found.items() if role is None} == {("GET", "/login"), ("POST", "/login")}
     changes = {place: role for place, role in found.items() if place[0] != "GET" and role is not None}
-    assert changes == {("POST", "/approvals/{approval_id}"): Role.APPROVER, ("POST", "/logout"): Role.VIEWER}
+    assert changes == {
+        ("POST", "/approvals/{approval_id}"): Role.APPROVER,
+        ("POST", "/logout"): Role.VIEWER,
+        ("POST", "/memory/{signature}"): Role.ADMIN,
+    }
 
 
 def test_a_terminals_colours_are_words_and_its_orders_are_nothing() -> None:

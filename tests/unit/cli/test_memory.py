@@ -165,7 +165,7 @@ def test_what_memory_chose_last_is_told(config: str, store: SqlStore) -> None:
         (["pin", "{known}", "--action", "restart_servce", "--reason", "x"], "Did you mean restart_service?"),
         (
             ["pin", "{known}", "--action", "restart_service", "--reason", "x"],
-            "needs --parameter service=VALUE. It takes: service (unit)",
+            "needs the parameter service. It takes: service (unit)",
         ),
         (
             ["pin", "{known}", "--action", "restart_service", "--parameter", "servce=x", "--reason", "x"],
@@ -184,8 +184,8 @@ def test_what_memory_chose_last_is_told(config: str, store: SqlStore) -> None:
             "takes a plain absolute path",
         ),
         (["pin", "{known}", "--action", "clear_cache", "--parameter", "a=1", "--reason", "x"], "It takes: none"),
-        (["pin", "{known}", "--parameter", "service=x", "--reason", "x"], "says nothing without --action"),
-        (["pin", "{known}", "--reason", "x"], "memory has learned nothing: say with --action"),
+        (["pin", "{known}", "--parameter", "service=x", "--reason", "x"], "says nothing without an action"),
+        (["pin", "{known}", "--reason", "x"], "memory has learned nothing: say which action"),
     ],
 )
 def test_what_can_t_be_is_one_sentence_and_nothing_is_written(
