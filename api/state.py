@@ -13,6 +13,7 @@ from orchestrator.domain.actions import Action
 from orchestrator.domain.records import Severity
 from orchestrator.domain.verdicts import Answer, Approval
 from orchestrator.errors import ConfigError
+from orchestrator.outbreak_answer import Said
 from orchestrator.ports import ApiStore, Fleet, SourceState
 from orchestrator.settings import Settings
 
@@ -48,6 +49,8 @@ class ApiState:
     trigger: Trigger
     #: approval id, answer, who, why -> the answered approval. Raises ConfigError where it is too late.
     answer: Callable[[str, Answer, str, str], Approval]
+    #: outbreak id, answer, who, why -> what became of each question. Raises AnswerRefused, ConfigError.
+    answer_outbreak: Callable[[str, Answer, str, str], Sequence[Said]]
     #: host, who -> the number of the ledger's line about the pass that was asked for. Raises TemporaryError.
     look: Callable[[str, str], int]
     #: How each host is being read.

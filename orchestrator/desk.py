@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from orchestrator import catalog
@@ -11,12 +13,27 @@ from orchestrator.collect.connection import Connections
 from orchestrator.collect.probe import SshProbe
 from orchestrator.domain.verdicts import Answer, Approval
 from orchestrator.fleet.inventory import InventoryFleet
+from orchestrator.outbreak_answer import Said, answer_outbreak
 from orchestrator.ports import Store
 from orchestrator.settings import Settings
 
 
 def answer(loaded: Settings, store: Store, approval_id: str, answered: Answer, who: str, why: str) -> Approval:
     """Answer a question; the worker's sweep carries it out. Raises as Desk.answer does."""
+    with _desk(loaded, store) as desk:
+        return desk.answer(approval_id, answered, who, why)
+
+
+def answer_all(
+    loaded: Settings, store: Store, outbreak_id: str, answered: Answer, who: str, why: str
+) -> tuple[Said, ...]:
+    """Answer all that is asked about an outbreak. Raises as answer_outbreak does."""
+    with _desk(loaded, store) as desk:
+        return answer_outbreak(desk, outbreak_id, answered, who, why)
+
+
+@contextmanager
+def _desk(loaded: Settings, store: Store) -> Iterator[Desk]:
     actions, connections = catalog.load(loaded.playbooks_dir, loaded.roles_dir), Connections(loaded)
     desk = Desk(
         store=store,
@@ -27,6 +44,6 @@ def answer(loaded: Settings, store: Store, approval_id: str, answered: Answer, w
         now=lambda: datetime.now(UTC),
     )
     try:
-        return desk.answer(approval_id, answered, who, why)
+        yield desk
     finally:
         connections.close()

@@ -110,7 +110,7 @@ class AnswerRefused(PermanentError):
 
     def __init__(self, message: str, *, bar: str) -> None:
         super().__init__(message)
-        #: Stable: answered, expired, void, approver or four_eyes.
+        #: Stable: answered, expired, void, approver or four_eyes; of an outbreak also canary.
         self.bar = bar
 
 

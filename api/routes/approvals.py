@@ -72,8 +72,13 @@ def answered_by(approval_id: str, answered: Answered, state: State, caller: Call
     try:
         return state.answer(approval_id, Answer(answered.answer), caller.actor, answered.reason)
     except AnswerRefused as error:
-        status = HTTPStatus.FORBIDDEN if error.bar in (Bar.APPROVER, Bar.FOUR_EYES) else HTTPStatus.CONFLICT
-        raise ApiError(status, error.bar, str(error)) from error
+        raise refused(error) from error
+
+
+def refused(error: AnswerRefused) -> ApiError:
+    """Who may not is 403, what can't be any more 409."""
+    status = HTTPStatus.FORBIDDEN if error.bar in (Bar.APPROVER, Bar.FOUR_EYES) else HTTPStatus.CONFLICT
+    return ApiError(status, error.bar, str(error))
 
 
 def _unknown() -> ApiError:

@@ -1,24 +1,29 @@
-"""GET: the same error on several hosts, decided once and healed in waves."""
+"""The same error on several hosts, decided once and healed in waves: GET to see it, POST to answer what it asks."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, Field
 
-from api.described import MISSING
+from api.described import BODY, CONFLICT, MISSING
 from api.outbreaks import Seat, Wave, stands, tell
-from api.roles import needs
-from api.state import State
+from api.roles import Caller, needs
+from api.routes.approvals import Answered, refused
+from api.state import ApiState, State
 from api.v1 import shapes
 from api.v1.queries import ActionName, HostName, Paged, SignatureName, Span, listed, missing
 from api.v1.shapes import ROOT, List
-from orchestrator.domain.access import Role
+from orchestrator.domain.access import Identity, Role
 from orchestrator.domain.incidents import IncidentState
 from orchestrator.domain.outbreaks import MemberEnd, Outbreak, OutbreakState
 from orchestrator.domain.pages import OutbreakFilter
+from orchestrator.domain.verdicts import Answer
+from orchestrator.errors import AnswerRefused
+from orchestrator.outbreak_answer import Said
 
 router = APIRouter(prefix=ROOT, dependencies=[needs(Role.VIEWER)], tags=["read"])
 
@@ -79,6 +84,20 @@ class OutbreakWhole(BaseModel):
     links: dict[str, str]
 
 
+class SaidShape(BaseModel):
+    """What became of one question."""
+
+    approval: shapes.ApprovalShape
+    taken: bool
+    reason: str = Field(description="why the answer was not taken; empty where it was")
+
+
+class SaidShapes(BaseModel):
+    """Of each question, the oldest first."""
+
+    items: list[SaidShape]
+
+
 def _wanted(
     span: Span,
     host: HostName = None,
@@ -119,6 +138,36 @@ def outbreak(outbreak_id: str, state: State) -> OutbreakWhole:
             "runs": f"{ROOT}/runs?incident={found.id}",
         },
     )
+
+
+@router.post(
+    "/outbreaks/{outbreak_id}",
+    dependencies=[needs(Role.APPROVER)],
+    responses={**MISSING, **CONFLICT, **BODY},
+    tags=["ask"],
+)
+def answer(outbreak_id: str, answered: Answered, state: State, caller: Caller) -> SaidShapes:
+    """Answer all that is asked about it. Approved is one host first; once one verified, all the others.
+
+    409 where nothing waits for an answer, and while the first host is being tried (`canary`).
+    """
+    told = answered_all(outbreak_id, answered, state, caller)
+    return SaidShapes(items=[_said(state, one) for one in told])
+
+
+def answered_all(outbreak_id: str, answered: Answered, state: ApiState, caller: Identity) -> Sequence[Said]:
+    """What became of each question. Raises ApiError: 404, 409."""
+    if state.store.outbreak(outbreak_id) is None:
+        raise missing("outbreak", f"{ROOT}/outbreaks")
+    try:
+        return state.answer_outbreak(outbreak_id, Answer(answered.answer), caller.actor, answered.reason)
+    except AnswerRefused as error:
+        raise refused(error) from error
+
+
+def _said(state: ApiState, one: Said) -> SaidShape:
+    now = state.store.approval(one.approval.id) or one.approval
+    return SaidShape(approval=shapes.approval(now), taken=one.taken, reason=one.sentence)
 
 
 def _outbreak(one: Outbreak) -> OutbreakShape:

@@ -9,9 +9,13 @@ import typer
 from orchestrator import app as wiring
 from orchestrator.cli import lookup, output
 from orchestrator.domain.outbreaks import Member, Outbreak
+from orchestrator.domain.verdicts import Answer
+from orchestrator.outbreak_answer import questions
+
+Reason = Annotated[str, typer.Option(help="Why; recorded with your name. Required.")]
 
 app = typer.Typer(
-    help="The same error on several hosts, decided once and healed in waves: list, show.",
+    help="The same error on several hosts, decided once and healed in waves: list, show, approve, deny.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -72,7 +76,34 @@ def show(context: typer.Context, outbreak_id: str, as_json: output.Json = False)
     for one in sorted(members, key=lambda member: (member.wave or len(members) + 1, member.incident_id)):
         where = f"wave {one.wave}" if one.wave else "no wave"
         output.say(f"  {where:<8} {one.host}  {one.incident_id}  {stands(one)}  {one.reason}".rstrip())
+    for asked in questions(store, outbreak):
+        output.say(f"  asked    {asked.host}  {asked.id}  waits for an answer until {output.when(asked.expires_at)}")
     for run in reversed(runs):
         output.say(f"  run {run.id}: {run.status} on {', '.join(run.hosts)} {run.reason}".rstrip())
     for event in events:
         output.say(f"  {output.when(event.at)} {event.kind} ({event.actor}): {event.text}")
+
+
+@app.command()
+def approve(context: typer.Context, outbreak_id: str, reason: Reason) -> None:
+    """Approve what is asked about it: one host first, and once it verified, all the others with a second answer."""
+    _answer(context, outbreak_id, Answer.APPROVED, reason)
+
+
+@app.command()
+def deny(context: typer.Context, outbreak_id: str, reason: Reason) -> None:
+    """Refuse all that is asked about it: the incidents are escalated and nothing runs there."""
+    _answer(context, outbreak_id, Answer.DENIED, reason)
+
+
+def _answer(context: typer.Context, given: str, answer: Answer, reason: str) -> None:
+    settings = wiring.settings(context.obj)
+    store = wiring.open_record(settings)
+    wiring.require_reason(reason)
+    from orchestrator import desk  # paramiko: no other of these commands pays for it
+
+    told = desk.answer_all(settings, store, lookup.outbreak(store, given).id, answer, wiring.actor(), reason)
+    for one in told:
+        output.say(f"{one.approval.host}  {one.approval.id}  {answer if one.taken else one.sentence}")
+    if not any(one.taken for one in told):
+        raise typer.Exit(1)

@@ -68,6 +68,7 @@ def http(loaded: Settings, running: Worker) -> Server:
     from api.main import create_app
     from api.serve import Server
     from api.state import ApiState
+    from orchestrator.outbreak_answer import answer_outbreak
 
     store = wiring.open_record(loaded)
     state = ApiState(
@@ -82,5 +83,6 @@ def http(loaded: Settings, running: Worker) -> Server:
         reading=running.states,
         actions=running.actions,
         answer=running.desk.answer,
+        answer_outbreak=lambda *given: answer_outbreak(running.desk, *given),
     )
     return Server(create_app(state), loaded.api_host, loaded.api_port, tls=loaded.tls_files, proxies=loaded.api_proxies)

@@ -24,6 +24,7 @@ from orchestrator.domain.records import LogRecord, Severity
 from orchestrator.domain.runs import PlaybookJob, PlaybookResult, RunKind, RunStatus
 from orchestrator.domain.verdicts import Answer, Approval, Facts, Outcome, Verdict
 from orchestrator.errors import AnswerRefused, InventoryError
+from orchestrator.outbreak_answer import answer_outbreak
 from orchestrator.ports import SourceState
 from orchestrator.record.store import SqlStore, open_store
 from orchestrator.testing import FakeFleet
@@ -134,6 +135,7 @@ class Stage:
             token=TOKEN,
             trigger=self.trigger,
             answer=self.answer,
+            answer_outbreak=lambda *given: answer_outbreak(self, *given),
             look=self.look,
             reading=lambda: (SourceState(host="web1", state="connected"),),
             actions=tuple(WHITELIST.values()),
@@ -256,7 +258,7 @@ def heals(store: SqlStore, incident: IncidentId) -> None:
     move(store, incident, IncidentState.HEALED, "verified, and silent for 5 s")
 
 
-def asks(store: SqlStore, incident: IncidentId) -> None:
+def asks(store: SqlStore, incident: IncidentId, host: str = "web1") -> None:
     """The pipeline in propose mode."""
     judge(store, incident, Outcome.NEEDS_APPROVAL, "mode")
     now = datetime.now(UTC)
@@ -264,7 +266,7 @@ def asks(store: SqlStore, incident: IncidentId) -> None:
         Approval(
             id=ids.approval_id(incident),
             incident_id=incident,
-            host="web1",
+            host=host,
             action="restart_service",
             parameters={"service": "nginx.service"},
             digest="d" * 64,

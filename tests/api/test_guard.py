@@ -130,6 +130,7 @@ def test_an_empty_token_opens_nothing(stage: Stage) -> None:
             token=" ",
             trigger=state.trigger,
             answer=state.answer,
+            answer_outbreak=state.answer_outbreak,
             look=state.look,
             reading=state.reading,
             actions=state.actions,

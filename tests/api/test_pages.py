@@ -294,6 +294,7 @@ def test_every_page_but_the_sign_in_needs_a_role_and_none_changes_anything_for_a
         ("POST", "/approvals/{approval_id}"): Role.APPROVER,
         ("POST", "/logout"): Role.VIEWER,
         ("POST", "/memory/{signature}"): Role.ADMIN,
+        ("POST", "/outbreaks/{outbreak_id}"): Role.APPROVER,
     }
 
 

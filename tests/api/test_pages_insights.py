@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from orchestrator.domain.access import Role
 from orchestrator.domain.actions import Candidate
 from orchestrator.domain.exchanges import Exchange
-from orchestrator.domain.ids import Signature
+from orchestrator.domain.ids import IncidentId, Signature
 from orchestrator.domain.incidents import IncidentState
 from orchestrator.domain.precedents import Standing
 from orchestrator.domain.runs import RunKind
@@ -99,7 +99,7 @@ def test_each_host_that_is_asked_about_by_itself_is_named_with_its_outbreak(stag
 
     page = shown(stage, f"/outbreaks/{outbreak}")
 
-    assert "Asked by itself 1 waits for an answer" in words(page)
+    assert "Asked about one by one 1 waits for an answer" in words(page)
     assert f'href="/approvals/{approval.id}"' in page
 
 
@@ -296,3 +296,86 @@ def test_a_word_over_rest_is_recorded_with_its_name_and_says_why_not(stage: Stag
     assert (again.status_code, again.json()["error"]["code"]) == (409, "nothing_said")
     actors = {event.actor for event in stage.store.events() if event.kind.startswith("memory.")}
     assert actors == {"api:ops"}
+
+
+def all_asked(stage: Stage) -> tuple[str, list[IncidentId]]:
+    """An outbreak whose every host is asked about."""
+    found = []
+    for host in ("web1", "web2", "lab1"):
+        incident = stage.open(host)
+        stage.store.record_decision(incident, replace(RESTART, parameters={"service": "nginx.service"}))
+        asks(stage.store, incident, host)
+        found.append(incident)
+    opened = stage.store.outbreak_for(found[0], hosts=3, since=datetime.now(UTC) - timedelta(minutes=1))
+    assert opened is not None
+    return opened.id, found
+
+
+def answers(stage: Stage) -> list[str]:
+    return [f"{one.host} {one.answer}" for one in reversed(stage.store.approvals())]
+
+
+def test_an_outbreak_is_answered_at_a_browser_one_host_first(stage: Stage) -> None:
+    outbreak, found = all_asked(stage)
+    path = f"/outbreaks/{outbreak}"
+    with signed_in(stage, Role.APPROVER) as client:
+        form = {"csrf": csrf(client), "answer": "approved", "reason": "looks right"}
+        assert "3 hosts wait for a person's word: web1, web2, lab1." in words(client.get(path).text)
+        first = client.post(path, data=form)
+        early = client.post(path, data=form)
+        move(stage.store, found[0], IncidentState.VERIFIED)
+        client.post(path, data=form)
+
+    assert first.status_code == 200
+    assert "2 hosts wait for a person's word: web2, lab1." in words(first.text)
+    assert (early.status_code, "web1 is tried first and has not verified yet" in early.text) == (409, True)
+    assert answers(stage) == ["web1 approved", "web2 approved", "lab1 approved"]
+    assert {one.answered_by for one in stage.store.approvals()} == {"web:ann"}
+
+
+@pytest.mark.parametrize(
+    ("form", "status"),
+    [
+        ({"answer": "approved", "reason": " "}, 422),
+        ({"answer": "perhaps", "reason": "x"}, 422),
+        ({"answer": "approved", "reason": "x", "csrf": ""}, 403),
+    ],
+)
+def test_an_answer_to_an_outbreak_that_is_not_whole_or_not_ours_answers_nothing(
+    stage: Stage, form: dict[str, str], status: int
+) -> None:
+    outbreak, _ = all_asked(stage)
+    with signed_in(stage, Role.APPROVER) as client:
+        answer = client.post(f"/outbreaks/{outbreak}", data={"csrf": csrf(client), **form})
+
+    assert answer.status_code == status
+    assert answers(stage) == ["web1 pending", "web2 pending", "lab1 pending"]
+
+
+def test_an_answer_that_no_host_takes_says_why_for_each(stage: Stage) -> None:
+    outbreak, _ = all_asked(stage)
+    stage.bar = "approver"
+    with signed_in(stage, Role.APPROVER) as client:
+        answer = client.post(f"/outbreaks/{outbreak}", data={"csrf": csrf(client), "answer": "denied", "reason": "no"})
+
+    assert answer.status_code == 409
+    assert [f"{host}: web:ann may not." in answer.text for host in ("web1", "web2", "lab1")] == [True] * 3
+
+
+def test_an_outbreak_is_answered_over_rest(stage: Stage) -> None:
+    outbreak, _ = all_asked(stage)
+    path = f"/api/v1/outbreaks/{outbreak}"
+    with stage.client() as client:
+        first = client.post(path, json={"answer": "approved", "reason": "looks right"})
+        early = client.post(path, json={"answer": "approved", "reason": "looks right"})
+        denied = client.post(path, json={"answer": "denied", "reason": "enough"})
+        none = client.post("/api/v1/outbreaks/x", json={"answer": "denied", "reason": "enough"})
+
+    assert [(one["approval"]["host"], one["taken"], one["approval"]["answer"]) for one in first.json()["items"]] == [
+        ("web1", True, "approved"),
+        ("web2", False, "pending"),
+        ("lab1", False, "pending"),
+    ]
+    assert (early.status_code, early.json()["error"]["code"]) == (409, "canary")
+    assert [one["approval"]["answer"] for one in denied.json()["items"]] == ["denied", "denied"]
+    assert none.status_code == 404

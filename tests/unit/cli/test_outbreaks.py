@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
+from orchestrator.domain import ids
+from orchestrator.domain.ids import IncidentId
 from orchestrator.domain.outbreaks import MemberEnd
-from orchestrator.errors import ConfigError
+from orchestrator.domain.verdicts import Answer, Approval
+from orchestrator.errors import AnswerRefused, ConfigError
 from orchestrator.record.store import SqlStore
-from tests.contract.test_store_outbreaks import acted
+from tests.contract.test_store_outbreaks import RESTART, SINCE, acted, sick
 from tests.support.typed import typed
 
 
@@ -46,3 +51,46 @@ def test_none_is_a_sentence(config: str) -> None:
     assert "No outbreaks." in typed(config, "outbreaks", "list")
     with pytest.raises(ConfigError, match=r"There is no outbreak ob-1\. `healer outbreaks list` shows them\."):
         typed(config, "outbreaks", "show", "ob-1")
+
+
+def test_what_an_outbreak_asks_is_denied_at_once(config: str, store: SqlStore) -> None:
+    inventory = Path(config).with_name("none")
+    inventory.write_text(
+        "all: {hosts: {web1: {ansible_connection: local}, web2: {ansible_connection: local}}}", "utf-8"
+    )
+    found = sick(store, "web1", "web2")
+    for incident, host in zip(found, ("web1", "web2"), strict=True):
+        store.record_decision(incident, RESTART)
+        store.ask(question(incident, host))
+    outbreak = store.outbreak_for(found[0], hosts=2, since=SINCE)
+    assert outbreak is not None
+
+    assert f"asked    web2  {ids.approval_id(found[1])}  waits for an answer" in typed(
+        config, "outbreaks", "show", outbreak.id
+    )
+    with pytest.raises(ConfigError, match="reason"):
+        typed(config, "outbreaks", "deny", outbreak.id, "--reason", " ")
+    said = typed(config, "outbreaks", "deny", outbreak.id, "--reason", "a release is under way")
+
+    assert said.splitlines() == [
+        f"{host}  {ids.approval_id(incident)}  denied" for incident, host in zip(found, ("web1", "web2"), strict=True)
+    ]
+    assert {one.answer for one in store.approvals()} == {Answer.DENIED}
+    with pytest.raises(AnswerRefused, match="waits for an answer"):
+        typed(config, "outbreaks", "approve", outbreak.id, "--reason", "x")
+
+
+def question(incident: IncidentId, host: str) -> Approval:
+    now = datetime.now(UTC)
+    return Approval(
+        id=ids.approval_id(incident),
+        incident_id=incident,
+        host=host,
+        action=RESTART.action,
+        parameters=dict(RESTART.parameters),
+        digest="d" * 64,
+        rule="propose",
+        reason="it crashed",
+        asked_at=now,
+        expires_at=now + timedelta(hours=1),
+    )
