@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from http import HTTPStatus
 
 from fastapi import APIRouter, Request
@@ -18,6 +21,7 @@ from orchestrator.domain.pages import RunFilter
 from orchestrator.domain.runs import RunStatus
 from orchestrator.errors import RecordError
 from orchestrator.record import artifacts
+from orchestrator.record.artifacts import Task
 
 router = APIRouter(include_in_schema=False, dependencies=[needs(Role.VIEWER)])
 
@@ -58,7 +62,6 @@ def run(request: Request, run_id: str, state: State, first: int = 0) -> HTMLResp
         problem = str(error)
     tasks = left.tasks
     first = max(0, min(first, max(0, len(tasks) - 1)))
-    longest = max((task.seconds for task in tasks), default=0.0) or 1.0
     return page(
         request,
         "run.html",
@@ -69,7 +72,9 @@ def run(request: Request, run_id: str, state: State, first: int = 0) -> HTMLResp
         stopped=state.store.stopped(),
         run=found,
         running=found.status is RunStatus.RUNNING,
-        tasks=[(task, max(1, round(100 * task.seconds / longest))) for task in tasks[first : first + TASKS]],
+        lines=lines(tasks, tasks[first : first + TASKS], found.started, found.ended),
+        ends={host: found.on(host) for host in found.hosts},
+        last=min(first + TASKS, len(tasks)),
         counts=Counter(task.outcome for task in tasks).most_common(),
         total=len(tasks),
         first=first,
@@ -77,3 +82,39 @@ def run(request: Request, run_id: str, state: State, first: int = 0) -> HTMLResp
         earlier=max(0, first - TASKS),
         last_stdout=len(left.stdout) > STDOUT_SHOWN,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A task on its host's line of time, in percent of the run."""
+
+    task: Task
+    left: float
+    width: float
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One host of a run: how its tasks ended, and those that are shown."""
+
+    host: str
+    counts: list[tuple[str, int]]
+    bars: list[Bar]
+
+
+def lines(tasks: Sequence[Task], shown: Sequence[Task], started: datetime, ended: datetime | None) -> list[Line]:
+    """A line of time for each host that a shown task ran on; the counts are of all its tasks."""
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for task in tasks:
+        counts[task.host][task.outcome] += 1
+    starts = [task.started for task in tasks if task.started]
+    ends = [task.started + timedelta(seconds=task.seconds) for task in tasks if task.started]
+    began = min([started, *starts])
+    whole = (max([*ends, ended or started]) - began).total_seconds() or 1.0
+    bars: dict[str, list[Bar]] = defaultdict(list)
+    for task in shown:
+        after = (task.started - began).total_seconds() if task.started else 0.0
+        # A host's clock is not ours, but what is drawn stays inside.
+        left = min(99.0, max(0.0, 100 * after / whole))
+        bars[task.host].append(Bar(task, left, min(100 - left, max(1.0, 100 * task.seconds / whole))))
+    return [Line(host, counts[host].most_common(), found) for host, found in bars.items()]

@@ -102,6 +102,14 @@ class RunShape(Shape):
     link: str
 
 
+class DetailsShape(Shape):
+    """What a task was given, changed and printed; empty of what `no_log` hides."""
+
+    arguments: list[tuple[str, str]] = Field(examples=[[["name", "nginx.service"], ["state", "restarted"]]])
+    difference: str = Field(description="as `diff -u` prints it")
+    output: str
+
+
 class TaskShape(Shape):
     """How one task ended on one host."""
 
@@ -110,6 +118,8 @@ class TaskShape(Shape):
     outcome: str = Field(description="ok, changed, failed, ignored, unreachable or skipped")
     seconds: float
     message: str
+    started: datetime | None
+    details: DetailsShape
 
 
 class FileShape(Shape):

@@ -14,7 +14,8 @@ import os
 import tarfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -22,11 +23,14 @@ from typing import Any, TypeVar
 
 from orchestrator.domain.runs import PACKED
 from orchestrator.errors import RecordError
+from orchestrator.record.details import Details, details
 
 #: Bytes of one file that are read at most; a run's stdout is some kilobytes.
 READ_LIMIT = 4 * 1024 * 1024
 #: Files of a run that are listed at most.
 FILES_LIMIT = 10_000
+#: Characters of all tasks' details of one run.
+DETAILS_LIMIT = 8 * 1024 * 1024
 _CHUNK = 64 * 1024
 #: What a run was asked for, and the playbooks of its action as they were (see act.workspace).
 _PARAMETERS, _PLAYBOOKS = "parameters.json", "playbook/"
@@ -58,6 +62,9 @@ class Task:
     seconds: float
     #: Ansible's message; empty where there is none.
     message: str = ""
+    #: When it began on the host; None: it does not say.
+    started: datetime | None = None
+    details: Details = field(default_factory=Details)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -177,13 +184,16 @@ def left(folder: Path) -> Left:
         found: list[ArtifactFile] = []
         numbered: list[tuple[int, Task]] = []
         texts: dict[str, bytes] = {}
+        kept_for = DETAILS_LIMIT
         for entry in entries:
             if len(found) < FILES_LIMIT:
                 found.append(ArtifactFile(name=entry.name, size=entry.size))
             if entry.name in ("stdout", _PARAMETERS) or entry.name.startswith(_PLAYBOOKS):
                 texts[entry.name] = entry.read(READ_LIMIT)
             elif (task := _numbered(entry)) is not None:
-                numbered.append(task)
+                kept_for -= task[1].details.size
+                # Of a monstrous run, the rest is told without them.
+                numbered.append(task if kept_for > 0 else (task[0], replace(task[1], details=Details())))
         return Left(
             tasks=_in_order(numbered),
             files=tuple(sorted(found, key=lambda one: one.name)),
@@ -302,4 +312,14 @@ def _task(event: Mapping[str, Any]) -> Task | None:
         outcome=outcome,
         seconds=float(seconds) if isinstance(seconds, int | float) else 0.0,
         message=str(result.get("msg", "")),
+        started=_moment(data.get("start")),
+        details=details(result),
     )
+
+
+def _moment(value: Any) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        return None
+    return moment if moment.tzinfo else None
