@@ -6,11 +6,12 @@ import csv
 import io
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
-from typing import Literal
+from typing import Annotated, Literal
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse, StreamingResponse
 
 from api.errors import ApiError
@@ -32,29 +33,68 @@ COLUMNS = ("seq", "at", "kind", "host", "incident_id", "actor", "text")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
+#: Which lines: '' for all.
+Lines = Literal["", "people", "healings"]
+PEOPLE: dict[str, bool | None] = {"": None, "people": True, "healings": False}
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What of the ledger is asked for; days of the form 2026-01-31, the last one included."""
+
+    kind: str = ""
+    actor: str = ""
+    host: str = ""
+    incident: str = ""
+    lines: Lines = ""
+    since: str = ""
+    until: str = ""
+
+    def filter(self) -> EventFilter:
+        """Raises ApiError 422."""
+        until = _day("until", self.until)
+        return EventFilter(
+            kind=self.kind or None,
+            actor=self.actor or None,
+            host=self.host or None,
+            incident_id=self.incident or None,
+            people=PEOPLE[self.lines],
+            since=_day("since", self.since),
+            until=until and until + timedelta(days=1),
+        )
+
+
+def _day(name: str, given: str) -> datetime | None:
+    if not given:
+        return None
+    try:
+        day = datetime.strptime(given, "%Y-%m-%d").replace(tzinfo=UTC)
+    except ValueError:
+        day = None
+    if day is None or not 1970 < day.year < 9999:
+        raise ApiError(
+            HTTPStatus.UNPROCESSABLE_ENTITY, "invalid", f"{name}: accepted is a day such as 2026-01-31.", field=name
+        )
+    return day
+
+
 @router.get("/audit")
-def audit(
-    request: Request, state: State, kind: str = "", actor: str = "", host: str = "", incident: str = ""
-) -> HTMLResponse:
+def audit(request: Request, state: State, asked: Annotated[Asked, Depends()]) -> HTMLResponse:
     """Newest first."""
-    wanted = EventFilter(kind=kind or None, actor=actor or None, host=host or None, incident_id=incident or None)
-    found = state.store.page_events(wanted, paged(request))
+    found = state.store.page_events(asked.filter(), paged(request))
     return page(
         request,
         "audit.html",
         stopped=state.store.stopped(),
         events=found.items,
         next=following(request, found.next),
-        kind=kind,
-        actor=actor,
-        host=host,
-        incident=incident,
+        asked=asked,
         month=f"{datetime.now(UTC):%Y-%m}",
     )
 
 
 @router.get("/audit/export")
-def export(state: State, month: str, form: Literal["csv", "jsonl"] = "jsonl") -> StreamingResponse:
+def export(state: State, month: str, form: Literal["csv", "jsonl"] = "jsonl", lines: Lines = "") -> StreamingResponse:
     """One month of the ledger, oldest first. `month` is such as 2026-01, in UTC."""
     try:
         since = datetime.strptime(month, "%Y-%m").replace(tzinfo=UTC)
@@ -63,10 +103,10 @@ def export(state: State, month: str, form: Literal["csv", "jsonl"] = "jsonl") ->
         raise ApiError(
             HTTPStatus.UNPROCESSABLE_ENTITY, "invalid", "month: accepted is a month such as 2026-01.", field="month"
         ) from error
-    lines = _csv if form == "csv" else _jsonl
+    written = _csv if form == "csv" else _jsonl
     kind = "text/csv" if form == "csv" else "application/x-ndjson"
     return StreamingResponse(
-        lines(_events(state, EventFilter(since=since, until=until))),
+        written(_events(state, EventFilter(since=since, until=until, people=PEOPLE[lines]))),
         media_type=kind,
         headers={"content-disposition": f'attachment; filename="audit-{since:%Y-%m}.{form}"'},
     )

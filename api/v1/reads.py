@@ -305,19 +305,32 @@ def statistics(state: State, injected: bool = False) -> shapes.StatisticsShape:
     )
 
 
-@router.get("/audit")
-def audit(
-    request: Request,
-    state: State,
-    page: Paged,
+def _events(
     span: Span,
     host: HostName = None,
-    incident: Annotated[str | None, Query(max_length=64)] = None,
+    incident: Annotated[str | None, Query(max_length=64, description="or an outbreak")] = None,
     kind: Annotated[str | None, Query(max_length=64, description="such as run.started, or run for all of them")] = None,
     actor: Annotated[str | None, Query(max_length=255)] = None,
+    people: Annotated[
+        bool | None, Query(description="true: what people and clients did; false: what healing-bot did by itself")
+    ] = None,
+) -> EventFilter:
+    return EventFilter(
+        since=span.since,
+        until=span.until,
+        host=host,
+        incident_id=incident,
+        kind=kind,
+        actor=actor,
+        people=people,
+    )
+
+
+@router.get("/audit")
+def audit(
+    request: Request, state: State, page: Paged, wanted: Annotated[EventFilter, Depends(_events)]
 ) -> List[shapes.EventShape]:
     """Lines of the ledger: who did what and when."""
-    wanted = EventFilter(since=span.since, until=span.until, host=host, incident_id=incident, kind=kind, actor=actor)
     return listed(request, lambda: state.store.page_events(wanted, page), shapes.event)
 
 

@@ -107,3 +107,5 @@ class EventFilter(Between):
     #: The kind itself, or its first word: `run` for run.started and run.ended.
     kind: str | None = None
     actor: str | None = None
+    #: True: what people and clients did; False: what healing-bot did by itself.
+    people: bool | None = None

@@ -30,6 +30,7 @@ from orchestrator.record.database import Records
 from orchestrator.record.outbreaks import as_outbreak
 from orchestrator.record.schema import (
     APPROVAL,
+    BY_PEOPLE,
     DECISION,
     EVENT,
     INCIDENT,
@@ -111,6 +112,8 @@ class ReadingRecords(Records):
         if wanted.kind is not None:
             first = EVENT.c.kind.startswith(f"{wanted.kind}.", autoescape=True)
             query = query.where(sa.or_(EVENT.c.kind == wanted.kind, first))
+        if wanted.people is not None:
+            query = query.where(BY_PEOPLE if wanted.people else ~BY_PEOPLE)
         return self._numbered(query, EVENT.c.seq, page, rows.event)
 
     def _numbered(

@@ -328,6 +328,9 @@ EVENT = _table(
 sa.Index("event_of_incident", EVENT.c.incident_id, EVENT.c.seq)
 _RESET = EVENT.c.kind == BREAKER_RESET
 sa.Index("event_of_reset", EVENT.c.seq, sqlite_where=_RESET, postgresql_where=_RESET)
+#: Few among many: what people and clients did.
+BY_PEOPLE = EVENT.c.actor != sa.literal_column("'healing-bot'")
+sa.Index("event_by_people", EVENT.c.seq, sqlite_where=BY_PEOPLE, postgresql_where=BY_PEOPLE)
 
 SWITCH = _table(
     "switch",

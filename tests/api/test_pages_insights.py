@@ -379,3 +379,33 @@ def test_an_outbreak_is_answered_over_rest(stage: Stage) -> None:
     assert (early.status_code, early.json()["error"]["code"]) == (409, "canary")
     assert [one["approval"]["answer"] for one in denied.json()["items"]] == ["denied", "denied"]
     assert none.status_code == 404
+
+
+def test_the_audit_tells_what_people_did_from_what_healing_bot_did(stage: Stage) -> None:
+    heals(stage.store, stage.open())
+    stage.store.append("memory.pinned", text="pinned by a person", actor="cli:ann")
+    stage.store.append("api.called", text="asked over REST", actor="api:pager")
+    today, month = f"{datetime.now(UTC):%Y-%m-%d}", f"{datetime.now(UTC):%Y-%m}"
+
+    def kinds(**asked: str) -> set[str]:
+        with stage.client(token=False) as client:
+            page = client.get("/audit", params=asked, headers=HTML)
+        assert page.status_code == 200
+        return set(re.findall(r"<td>([a-z_]+\.[a-z_]+)</td>", page.text))
+
+    def exported(lines: str) -> set[str]:
+        with stage.client(token=False) as client:
+            text = client.get("/audit/export", params={"month": month, "lines": lines}).text
+        return {json.loads(line)["kind"] for line in text.splitlines()}
+
+    people = {"memory.pinned", "api.called"}
+    healings = {"incident.opened", "verdict.given", "run.started", "run.ended", "incident.healed"}
+    assert kinds() == kinds(since=today, until=today) == exported("") == people | healings
+    assert kinds(lines="people") == exported("people") == people
+    assert kinds(lines="healings") == exported("healings") == healings
+    assert kinds(until="2020-01-01") == kinds(since="2999-01-01") == set()
+    with stage.client() as client:
+        items = client.get("/api/v1/audit", params={"people": "true"}).json()["items"]
+        assert {one["kind"] for one in items} == people
+        bad = client.get("/audit", params={"since": "yesterday"}, headers=HTML)
+    assert (bad.status_code, "accepted is a day such as 2026-01-31" in bad.text) == (422, True)

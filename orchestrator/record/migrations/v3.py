@@ -18,6 +18,8 @@ def upgrade(op: Operations) -> None:
     op.create_index("incident_by_signature", "incident_signature", ["signature", "incident_id"])
     reset = sa.text("kind = 'breaker.reset'")
     op.create_index("event_of_reset", "event", ["seq"], sqlite_where=reset, postgresql_where=reset)
+    people = sa.text("actor != 'healing-bot'")
+    op.create_index("event_by_people", "event", ["seq"], sqlite_where=people, postgresql_where=people)
     op.add_column("decision", sa.Column("offered", sa.JSON))
     op.add_column("decision", sa.Column("signatures", sa.JSON))
     op.add_column("approval", _text("asked_by", server_default=""))
