@@ -16,6 +16,8 @@ from orchestrator.ports import ApiStore
 
 #: Hosts of one outbreak that are told of at most.
 HOSTS_MAX = 1000
+#: How long before an outbreak a question about its error may have been asked that is still open.
+OPEN_FOR = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,8 @@ def tell(store: ApiStore, outbreak: Outbreak, window_seconds: float) -> Story:
     seats = tuple(Seat(members[found.id], found, chosen, verdict) for found, chosen, verdict in decided)
     since = outbreak.opened_at - timedelta(seconds=window_seconds)
     struck = IncidentFilter(signature=outbreak.signature, since=since, until=outbreak.ended_at)
-    asked = store.page_approvals(ApprovalFilter(signature=outbreak.signature), Page(limit=HOSTS_MAX)).items
+    lately = ApprovalFilter(signature=outbreak.signature, since=outbreak.opened_at - OPEN_FOR)
+    asked = store.page_approvals(lately, Page(limit=HOSTS_MAX)).items
     return Story(
         outbreak=outbreak,
         waves=_waves(seats, tuple(reversed(store.runs(incident_id=outbreak.id, limit=HOSTS_MAX)))),

@@ -345,7 +345,10 @@ class Store(OutbreakStore, FleetStore, Protocol):
         ...
 
     def remembered(self, limit: int = 100) -> tuple[Precedents, ...]:
-        """Of every signature that something was done about or a person spoke of, the latest first."""
+        """Of every signature that something was done about or a person spoke of.
+
+        First comes the one that an incident had last, or that somebody spoke of last.
+        """
         ...
 
     def wording(self, signature: Signature) -> str | None:
@@ -485,7 +488,7 @@ class Reader(Protocol):
     def page_approvals(self, wanted: ApprovalFilter, page: Page) -> Slice[Approval]: ...
     def page_outbreaks(self, wanted: OutbreakFilter, page: Page) -> Slice[Outbreak]: ...
     def page_remembered(self, page: Page) -> Slice[Precedents]:
-        """As `remembered`; by when something was last done or said about each."""
+        """As `remembered`. A page may hold fewer than its limit, and others follow."""
         ...
 
     def page_events(self, wanted: EventFilter, page: Page) -> Slice[Event]: ...

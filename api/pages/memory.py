@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
@@ -14,7 +15,7 @@ from pydantic import ValidationError
 
 from api.errors import ApiError
 from api.pages.incidents import following, paged
-from api.pages.site import form, page
+from api.pages.site import form, page, span
 from api.roles import Caller, needs
 from api.state import ApiState, State
 from api.v1.memory import Forbid, Pin, Release, find, say
@@ -25,14 +26,17 @@ from orchestrator.precedents import Remembered
 
 router = APIRouter(include_in_schema=False, dependencies=[needs(Role.VIEWER)])
 
-#: Incidents of one error that are listed with it.
-ROWS = 15
+#: Errors on a page: each is counted from its healings.
+ERRORS = 20
+#: Incidents of one error that are listed with it, and how old they may be.
+ROWS, DAYS = 15, 30
 
 
 @router.get("/memory")
 def memory(request: Request, state: State) -> HTMLResponse:
     """What is known of each error, the latest first."""
-    found, times = state.store.page_remembered(paged(request)), state.settings.memory_healed_times
+    asked, times = replace(paged(request), limit=ERRORS), state.settings.memory_healed_times
+    found = state.store.page_remembered(asked)
     return page(
         request,
         "memory.html",
@@ -62,7 +66,10 @@ def _shown(request: Request, signature: str, state: ApiState, problem: str, stat
         rows=rows,
         pinnable=[(_label(row), _deed(row)) for row in rows if row.action and row.done],
         actions=[one.id for one in state.actions],
-        incidents=store.page_incidents(IncidentFilter(signature=known.signature), Page(limit=ROWS)).items,
+        incidents=store.page_incidents(
+            IncidentFilter(signature=known.signature, since=span(DAYS)), Page(limit=ROWS)
+        ).items,
+        days=DAYS,
         problem=problem,
     )
 

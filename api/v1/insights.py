@@ -25,7 +25,7 @@ from orchestrator.domain.incidents import IncidentState
 router = APIRouter(prefix=ROOT, dependencies=[needs(Role.VIEWER)], tags=["read"])
 
 #: Losses of one score that are listed, the dearest.
-LOSSES = 100
+LOSSES = 20
 
 
 class ValueShape(shapes.Shape):
@@ -101,14 +101,19 @@ def health(
     host: HostName = None,
     service: Annotated[str | None, Query(max_length=255, description="what was sick, such as nginx.service")] = None,
 ) -> HealthShape:
-    """The health score of each host and each service, with what it was made of; the same as on the Statistics page."""
+    """The health score of each host and each service, with what it was made of; the same as on the Statistics page.
+
+    Where hosts or services are named, only those.
+    """
     now = datetime.now(UTC)
-    found = scores(state, now)
-    return HealthShape(at=now, hosts=_scores(found.hosts, host), services=_scores(found.services, service))
+    found, whole = scores(state, now), host is None and service is None
+    return HealthShape(
+        at=now, hosts=_scores(found.hosts, host, whole=whole), services=_scores(found.services, service, whole=whole)
+    )
 
 
-def _scores(found: Scored, name: str | None) -> list[ScoreShape]:
-    return [_score(one, made) for one, made in found if name in (None, one)]
+def _scores(found: Scored, name: str | None, *, whole: bool) -> list[ScoreShape]:
+    return [_score(one, made) for one, made in found if whole or name == one]
 
 
 def _score(name: str, made: Health) -> ScoreShape:

@@ -8,17 +8,20 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from orchestrator.domain import ids
 from orchestrator.domain.ids import IncidentId, Signature
 from orchestrator.domain.incidents import FINAL, IncidentState, Origin
 from orchestrator.domain.pages import Page, Slice
 from orchestrator.domain.precedents import Deed, Precedents, Standing, Word
 from orchestrator.domain.runs import RunKind
-from orchestrator.ports import DEEDS_KEPT, NOT_ATTEMPTS
+from orchestrator.ports import DEEDS_KEPT, NOT_ATTEMPTS, BadCursor
 from orchestrator.record import ledger, rows
 from orchestrator.record.database import Records
 from orchestrator.record.parts import END
-from orchestrator.record.reading import place_at, read_place
 from orchestrator.record.schema import DECISION, INCIDENT, OUTBREAK_MEMBER, PRECEDENT, RUN, RUN_HOST, SIGNATURE
+
+#: Signatures that are looked at for each one that a page may show, and for a whole list: most were only noticed.
+LOOKED_AT, LOOKED_AT_MAX = 4, 1_000_000
 
 
 class MemoryRecords(Records):
@@ -31,26 +34,32 @@ class MemoryRecords(Records):
 
     def remembered(self, limit: int = 100) -> tuple[Precedents, ...]:
         """See ports.Store."""
-        return self.page_remembered(Page(limit=limit)).items
+        return self._remembered(Page(limit=limit), LOOKED_AT_MAX).items
 
     def page_remembered(self, page: Page) -> Slice[Precedents]:
         """See ports.Reader."""
-        newest = sa.func.max(RUN.c.started)
-        acted = _acted(SIGNATURE.c.signature, newest).group_by(SIGNATURE.c.signature)
+        return self._remembered(page, LOOKED_AT * page.limit)
+
+    def _remembered(self, page: Page, most: int) -> Slice[Precedents]:
+        newest = sa.func.max(SIGNATURE.c.incident_id)
+        known: list[Precedents] = []
+        last: tuple[str, str] | None = None
         with self._database.read() as connection:
-            latest = {row[0]: row[1] for row in connection.execute(acted)}
+            # By the index alone: whether anything was done about them is asked of those that are shown.
+            had = connection.execute(sa.select(SIGNATURE.c.signature, newest).group_by(SIGNATURE.c.signature))
+            latest: dict[str, str] = {name: incident_id for name, incident_id in had}
             for name, at in connection.execute(sa.select(PRECEDENT.c.signature, PRECEDENT.c.at)):
-                latest[name] = max(at, latest.get(name, at))
-            places = sorted(((at, name) for name, at in latest.items()), reverse=not page.oldest_first)
+                latest[name] = max(ids.id_at(at), latest.get(name, ""))
+            places = sorted(((when, name) for name, when in latest.items()), reverse=not page.oldest_first)
             if page.after:
-                place = read_place(page.after)
-                places = [one for one in places if (one > place if page.oldest_first else one < place)]
-            shown = places[: page.limit]
-            found = [_precedents(connection, Signature(name)) for _, name in shown]
-        more = len(places) > page.limit
-        # What only joined later has neither.
-        known = tuple(one for one in found if one.deeds or one.word)
-        return Slice(items=known, next=place_at(*shown[-1]) if more else None)
+                after = _place(page.after)
+                places = [one for one in places if (one > after if page.oldest_first else one < after)]
+            for looked, place in enumerate(places):
+                if len(known) == page.limit or looked == most:
+                    return Slice(items=tuple(known), next="|".join(last) if last else None)
+                found, last = _precedents(connection, Signature(place[1])), place
+                known += [found] if found.deeds or found.word else []
+        return Slice(items=tuple(known), next=None)
 
     def wording(self, signature: Signature) -> str | None:
         """See ports.Store."""
@@ -100,6 +109,14 @@ class MemoryRecords(Records):
             "parameters": dict(word.parameters),
         }
         ledger.write(connection, self._clock(), kind, text=text, actor=actor, data=data)
+
+
+def _place(after: str) -> tuple[str, str]:
+    """What sorts like the id of an incident, and a signature. Raises BadCursor."""
+    when, bar, name = after.partition("|")
+    if not bar:
+        raise BadCursor(after)
+    return when, name
 
 
 def _acted(*columns: Any) -> sa.Select[Any]:

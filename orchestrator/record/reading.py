@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
+from orchestrator.domain import ids
 from orchestrator.domain.actions import ESCALATE, NONE, Decision
 from orchestrator.domain.ids import Signature
 from orchestrator.domain.incidents import Incident, Origin
@@ -46,6 +47,8 @@ T = TypeVar("T")
 #: Between a moment and an id in a cursor; in neither of them.
 _BAR = "|"
 _NOTHING = (ESCALATE, NONE)
+#: So long before its first line, or the question about it, no incident was opened: clocks differ, questions wait.
+LONG_BEFORE = timedelta(days=7)
 
 
 class ReadingRecords(Records):
@@ -83,7 +86,7 @@ class ReadingRecords(Records):
         if wanted.host is not None:
             query = query.where(APPROVAL.c.host == wanted.host)
         if wanted.signature is not None:
-            query = query.where(APPROVAL.c.incident_id.in_(_seen_on(wanted.signature)))
+            query = query.where(APPROVAL.c.incident_id.in_(_seen_on(wanted.signature, wanted.since)))
         return self._dated(
             _among(query, APPROVAL.c.answer, wanted.answers), APPROVAL.c.asked_at, APPROVAL.c.id, page, rows.approval
         )
@@ -166,9 +169,11 @@ def read_place(after: str) -> tuple[datetime, str]:
     return at, name
 
 
-def _seen_on(signature: Signature) -> sa.Select[Any]:
-    """Ids of the incidents that the signature was seen on."""
-    return sa.select(SIGNATURE.c.incident_id).where(SIGNATURE.c.signature == signature)
+def _seen_on(signature: Signature, since: datetime | None) -> sa.Select[Any]:
+    """Ids of the incidents that the signature was seen on; those alone that may be of interest since then."""
+    query = sa.select(SIGNATURE.c.incident_id).where(SIGNATURE.c.signature == signature)
+    # Ids sort by time, and the index has them behind the signature: one that is common was seen on ever so many.
+    return query if since is None else query.where(SIGNATURE.c.incident_id >= ids.id_at(since - LONG_BEFORE))
 
 
 def _incidents(query: sa.Select[Any], wanted: IncidentFilter) -> sa.Select[Any]:
@@ -180,7 +185,7 @@ def _incidents(query: sa.Select[Any], wanted: IncidentFilter) -> sa.Select[Any]:
     if not wanted.injected:
         query = query.where(INCIDENT.c.origin != Origin.INJECTED.value)
     if wanted.signature is not None:
-        query = query.where(INCIDENT.c.id.in_(_seen_on(wanted.signature)))
+        query = query.where(INCIDENT.c.id.in_(_seen_on(wanted.signature, wanted.since)))
     if wanted.outbreak_id is not None:
         members = sa.select(OUTBREAK_MEMBER.c.incident_id).where(OUTBREAK_MEMBER.c.outbreak_id == wanted.outbreak_id)
         query = query.where(INCIDENT.c.id.in_(members))

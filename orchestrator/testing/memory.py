@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 from orchestrator.domain.actions import Decision
-from orchestrator.domain.ids import Signature
+from orchestrator.domain.ids import Signature, id_at
 from orchestrator.domain.incidents import FINAL, IncidentState, Origin
 from orchestrator.domain.precedents import Deed, Precedents, Word
 from orchestrator.domain.runs import RunKind
@@ -50,13 +50,14 @@ class MemoryPrecedents(MemoryRuns):
         with self._lock:
             names = {name for one in self._signatures.values() for name in one} | self._words.keys()
             found = [self.precedents(name) for name in names]
-        latest = {
-            one.signature: max([*(deed.at for deed in one.deeds[:1]), *([one.word.at] if one.word else [])])
-            for one in found
-            if one.deeds or one.word
-        }
-        known = [one for one in found if one.signature in latest]
+            latest = {one.signature: self._latest(one) for one in found}
+        known = [one for one in found if one.deeds or one.word]
         return tuple(sorted(known, key=lambda one: (latest[one.signature], one.signature), reverse=True)[:limit])
+
+    def _latest(self, one: Precedents) -> str:
+        """What sorts like the id of the incident that had it last, or that would have been opened as of its word."""
+        had = [incident for incident, names in self._signatures.items() if one.signature in names]
+        return max([*had, *([id_at(one.word.at)] if one.word else [])])
 
     def wording(self, signature: Signature) -> str | None:
         opened = [one for one in self._incidents.values() if one.signature == signature]
