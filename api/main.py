@@ -14,11 +14,11 @@ from api.pages.site import HERE, error_page
 from api.roles import require_roles
 from api.routes import approvals, heal, health, history, incidents, inject, logs, metrics, runs, status
 from api.state import ApiState
-from api.v1 import asks, hooks, insights, memory, outbreaks, reads, stream
+from api.v1 import asks, hooks, insights, memory, outbreaks, reads, statistics, stream
 
 ROUTES = (
     *(approvals, heal, health, history, incidents, inject, logs, metrics, runs, status),
-    *(asks, hooks, insights, memory, outbreaks, reads, stream),
+    *(asks, hooks, insights, memory, outbreaks, reads, statistics, stream),
 )
 
 

@@ -292,19 +292,6 @@ def action(action_id: str, state: State) -> shapes.ActionShape:
     return shapes.action(found)
 
 
-@router.get("/statistics")
-def statistics(state: State, injected: bool = False) -> shapes.StatisticsShape:
-    """Attempts and their ends."""
-    counted = state.store.statistics(injected=injected)
-    return shapes.StatisticsShape(
-        total_attempts=counted.total_attempts,
-        successful=counted.successful,
-        failed=counted.failed,
-        pending=counted.pending,
-        success_rate=counted.success_rate,
-    )
-
-
 def _events(
     span: Span,
     host: HostName = None,

@@ -229,16 +229,6 @@ class ActionShape(BaseModel):
     link: str
 
 
-class StatisticsShape(BaseModel):
-    """What is counted; attempts are act runs."""
-
-    total_attempts: int
-    successful: int
-    failed: int
-    pending: int
-    success_rate: float = Field(description="percent of ended attempts that healed")
-
-
 class StatusShape(BaseModel):
     """Whether it works."""
 

@@ -7,15 +7,18 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from orchestrator.domain.health import STANDING, Trouble
-from orchestrator.domain.incidents import IncidentState, Origin
+from orchestrator.domain.incidents import FINAL, IncidentState, Origin
 from orchestrator.domain.runs import RunKind
 from orchestrator.ports import NOT_ATTEMPTS, Ended
 from orchestrator.record.database import Records
+from orchestrator.record.parts import END, OWNER, PARTS
 from orchestrator.record.schema import INCIDENT, RUN, RUN_HOST
 
 #: Healings of which times are told, and troubles that health is made of: the newest.
 ENDED_MAX, TROUBLES_MAX = 2000, 20_000
-_ACTED = sa.and_(RUN.c.kind == RunKind.ACT.value, RUN.c.status.not_in(sorted(NOT_ATTEMPTS)))
+#: On one host of a run: each member of a wave was acted on.
+_ACTED = sa.and_(RUN.c.kind == RunKind.ACT.value, END.not_in(sorted(NOT_ATTEMPTS)))
+_OVER = INCIDENT.c.state.in_(sorted(FINAL))
 _REAL = INCIDENT.c.origin != Origin.INJECTED.value
 
 
@@ -27,7 +30,7 @@ class ChartRecords(Records):
         day = sa.func.substr(sa.cast(RUN.c.started, sa.Text), 1, 10).label("day")
         query = (
             sa.select(day, RUN.c.action, INCIDENT.c.state, sa.func.count())
-            .select_from(RUN.join(INCIDENT, RUN.c.incident_id == INCIDENT.c.id))
+            .select_from(PARTS)
             .where(_ACTED, _REAL, RUN.c.started >= since)
             .group_by(day, RUN.c.action, INCIDENT.c.state)
             .order_by(day)
@@ -39,7 +42,7 @@ class ChartRecords(Records):
         """Host, action, where their incidents stand now, and how many: of all that is on record."""
         query = (
             sa.select(RUN_HOST.c.host, RUN.c.action, INCIDENT.c.state, sa.func.count())
-            .select_from(RUN.join(RUN_HOST).join(INCIDENT, RUN.c.incident_id == INCIDENT.c.id))
+            .select_from(PARTS)
             .where(_ACTED, _REAL)
             .group_by(RUN_HOST.c.host, RUN.c.action, INCIDENT.c.state)
         )
@@ -61,17 +64,35 @@ class ChartRecords(Records):
     def ended_acts(self, since: datetime) -> tuple[Ended, ...]:
         """The newest ENDED_MAX healings that acted and are over, newest first."""
         acts = (
-            sa.select(RUN.c.incident_id, RUN.c.action, RUN.c.started)
-            .where(_ACTED, RUN.c.started >= since, RUN.c.ended.is_not(None))
+            sa.select(
+                OWNER.label("incident_id"), RUN.c.incident_id.label("whose"), RUN.c.action, RUN.c.started, RUN.c.ended
+            )
+            .select_from(PARTS)
+            .where(_ACTED, _REAL, _OVER, RUN.c.started >= since, RUN.c.ended.is_not(None))
             .order_by(RUN.c.started.desc())
             .limit(ENDED_MAX)
             .subquery()
         )
-        last = sa.select(sa.func.max(RUN.c.ended)).where(RUN.c.incident_id == acts.c.incident_id).scalar_subquery()
+        # Of a wave, the runs that its host was in; a rollback is its incident's own.
+        last = (
+            sa.select(sa.func.max(RUN.c.ended))
+            .select_from(RUN.join(RUN_HOST, RUN_HOST.c.run_id == RUN.c.id))
+            # Not by the index of hosts: one host has had many runs, an incident a few.
+            .where(
+                RUN_HOST.c.host.concat("") == INCIDENT.c.host, RUN.c.incident_id.in_([acts.c.incident_id, acts.c.whose])
+            )
+            .correlate(acts, INCIDENT)
+            .scalar_subquery()
+        )
         query = (
-            sa.select(acts, last.label("ended"), INCIDENT.c.state, INCIDENT.c.host, INCIDENT.c.subject_name)
+            sa.select(
+                acts,
+                sa.func.coalesce(last, acts.c.ended).label("over"),
+                INCIDENT.c.state,
+                INCIDENT.c.host,
+                INCIDENT.c.subject_name,
+            )
             .select_from(acts.join(INCIDENT, acts.c.incident_id == INCIDENT.c.id))
-            .where(_REAL)
             .order_by(acts.c.started.desc())
         )
         with self._database.read() as connection:
@@ -83,7 +104,7 @@ class ChartRecords(Records):
                     subject=row["subject_name"],
                     state=IncidentState(row["state"]),
                     started=row["started"],
-                    seconds=(row["ended"] - row["started"]).total_seconds(),
+                    seconds=(row["over"] - row["started"]).total_seconds(),
                 )
                 for row in connection.execute(query).mappings()
             )

@@ -283,3 +283,55 @@ def _links(value: Any) -> list[str]:
     following = [value["next"]] if isinstance(value.get("next"), str) else []
     named = list(value["links"].values()) if isinstance(value.get("links"), dict) else []
     return own + following + named + [one for item in value.values() for one in _links(item)]
+
+
+def test_each_member_of_a_wave_counts_where_healings_are_counted(stage: Stage, client: TestClient) -> None:
+    outbreak, found = breaks_out(stage)
+    for incident in found[1:]:
+        assert stage.store.take_member(incident, 2)
+    wave_run(stage.store, outbreak, 2, RunKind.ACT, "web2", "lab1")
+    for incident, end in zip(found, ("healed", "escalated", "healed"), strict=True):
+        stage.store.end_member(incident, MemberEnd.FAILED if end == "escalated" else MemberEnd.VERIFIED, "so")
+        move(stage.store, incident, IncidentState(end))
+    since = datetime.now(UTC) - timedelta(days=1)
+
+    by_day = {state.value: number for _, _, state, number in stage.store.acts_by_day(since)}
+    by_host = {(host, state.value): number for host, _, state, number in stage.store.acts_by_host()}
+    ended = {one.host: (one.state.value, one.incident_id) for one in stage.store.ended_acts(since)}
+
+    assert by_day == {"healed": 2, "escalated": 1}
+    assert by_host == {("web1", "healed"): 1, ("web2", "escalated"): 1, ("lab1", "healed"): 1}
+    assert ended == {
+        host: (end, incident)
+        for host, end, incident in zip(HOSTS, ("healed", "escalated", "healed"), found, strict=True)
+    }
+    assert client.get("/api/auto-healer/statistics").json()["statistics"]["total_attempts"] == 3
+
+
+def test_figures_are_those_of_the_statistics_page(stage: Stage, client: TestClient) -> None:
+    for number in range(4):
+        incident = stage.open("web1", f"unit{number}.service")
+        if number:
+            heals(stage.store, incident)
+        else:
+            run(stage.store, incident, RunKind.ACT)
+            move(stage.store, incident, IncidentState.ESCALATED)
+    going = stage.open("web1", "late.service")
+    run(stage.store, going, RunKind.ACT)
+
+    told = client.get(f"{ROOT}/statistics", params={"days": 7}).json()
+    figures = told["figures"]
+    page = client.get("/statistics?days=7").text
+
+    assert (told["total_attempts"], told["success_rate"]) == (5, 75.0)
+    assert (figures["days"], figures["acts"], figures["healed"], figures["over"]) == (7, 5, 3, 4)
+    assert figures["success"]["percent"] == 75
+    assert figures["success"]["low"] < 75 < figures["success"]["high"]
+    assert (figures["seconds"]["timed"], len(figures["by_day"])) == (3, 7)
+    assert {**figures["by_day"][-1], "day": ""} == {"day": "", "healed": 3, "under_way": 1, "not_healed": 1}
+    (action,) = figures["by_action"]
+    assert (action["action"], action["ended"], action["success"]["percent"]) == ("restart_service", 4, 75)
+    assert figures["common"] == [{"template": "nginx failed", "incidents": 5}]
+    assert "3 of 4 that are over" in page
+    assert "75.0 %" in page
+    assert_error(client.get(f"{ROOT}/statistics", params={"days": 0}), 422, "invalid", field="days")

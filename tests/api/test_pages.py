@@ -12,10 +12,10 @@ import pytest
 from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
 
+from api.figures import percentile, rate
 from api.guard import COOKIE
 from api.identity import WRONG_MAX
 from api.pages import PAGES
-from api.pages.figures import percentile, wilson
 from api.pages.site import ansi, took
 from api.roles import role_of
 from orchestrator.domain.access import Role
@@ -315,11 +315,11 @@ def test_spans_are_told_as_people_do(seconds: float, said: str) -> None:
 
 
 def test_figures_of_nothing_are_nothing_and_of_something_are_right() -> None:
-    assert wilson(0, 0) is None
+    assert rate(0, 0) is None
     assert percentile([], 50) is None
     assert percentile([3, 1, 2], 50) == 2
     assert percentile([1, 2, 3, 4], 95) == 4
-    found = wilson(9, 10)
+    found = rate(9, 10)
     assert found is not None
     # Newcombe 1998 has (0.596, 0.982) for 9 of 10.
-    assert [round(one, 1) for one in found] == [90.0, 59.6, 98.2]
+    assert [round(one, 1) for one in (found.percent, found.low, found.high)] == [90.0, 59.6, 98.2]
