@@ -8,13 +8,15 @@ from typing import Any
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request
-from fastapi.responses import HTMLResponse
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from api.errors import ApiError
 from api.pages.asked import asked
-from api.pages.site import page, states
-from api.roles import needs
+from api.pages.site import form, page, states
+from api.roles import Caller, needs
 from api.state import State
+from api.v1.asks import closed
 from api.v1.queries import decoded, encoded
 from orchestrator.domain import ids
 from orchestrator.domain.access import Role
@@ -28,6 +30,8 @@ router = APIRouter(include_in_schema=False, dependencies=[needs(Role.VIEWER)])
 
 #: Rows on a page; lines of evidence, and steps, of one story.
 ROWS, LINES, STEPS = 50, 50, 1000
+#: Letters of a person's reason.
+REASON_MAX = 500
 
 
 def paged(request: Request) -> Page:
@@ -65,6 +69,16 @@ def incidents(request: Request, state: State, group: str = "", host: str = "", t
 def incident(request: Request, incident_id: str, state: State) -> HTMLResponse:
     """The story: evidence, choice, verdict, question, runs, end, each with its time."""
     return page(request, "incident.html", **_story(state, incident_id))
+
+
+@router.post("/incidents/{incident_id}", dependencies=[needs(Role.OPERATOR)])
+async def close(request: Request, incident_id: str, state: State, caller: Caller) -> Response:
+    """Be done with it, with a reason; what can't be says why."""
+    reason = (await form(request)).get("reason", "").strip()
+    if not reason or len(reason) > REASON_MAX:
+        raise ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid", "Say why in a few words. Nothing was done.")
+    await run_in_threadpool(closed, state, incident_id, caller, reason)
+    return RedirectResponse(f"/incidents/{incident_id}", HTTPStatus.SEE_OTHER)
 
 
 @router.get("/parts/incidents/{incident_id}")

@@ -20,11 +20,14 @@ from api.routes import approvals
 from api.routes.heal import settled
 from api.state import ApiState, State
 from api.v1 import reads, shapes
+from api.v1.queries import missing
 from api.v1.shapes import ROOT
+from orchestrator import closing, policies
 from orchestrator.domain import ids
 from orchestrator.domain.access import Identity, Role
 from orchestrator.domain.incidents import FINAL, IncidentState
 from orchestrator.domain.records import Severity
+from orchestrator.errors import ConfigError
 
 router = APIRouter(prefix=ROOT, responses=BODY, tags=["ask"])
 
@@ -68,6 +71,12 @@ class Reason(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     reason: Text
+
+
+class Breaker(Reason):
+    """Which breaker is to count anew."""
+
+    action: str = Field(default="", max_length=64, description="empty: the fleet's, and with it every action's")
 
 
 Key = Annotated[
@@ -147,6 +156,36 @@ def _once(state: ApiState, caller: Identity, key: str | None, asked: Heal, ask: 
 def answer(approval_id: str, answered: approvals.Answered, state: State, caller: Caller) -> shapes.ApprovalShape:
     """Approve or deny. Carried out within a second; 409 where it was answered before, has lapsed, or is void."""
     return shapes.approval(approvals.answered_by(approval_id, answered, state, caller))
+
+
+@router.post("/incidents/{incident_id}/close", dependencies=[needs(Role.OPERATOR)], responses={**MISSING, **CONFLICT})
+def close(incident_id: str, why: Reason, state: State, caller: Caller) -> shapes.IncidentWhole:
+    """Be done with an escalated incident, so that the next error opens a new one. 409 where it is none."""
+    closed(state, incident_id, caller, why.reason)
+    return reads.incident(incident_id, state)
+
+
+def closed(state: ApiState, incident_id: str, caller: Identity, reason: str) -> None:
+    """Raises ApiError: 404, 409."""
+    if state.store.incident(incident_id) is None:
+        raise missing("incident", f"{ROOT}/incidents")
+    try:
+        closing.close(state.store, incident_id, actor=caller.actor, reason=reason)
+    except ConfigError as error:
+        raise ApiError(HTTPStatus.CONFLICT, "not_settled", str(error)) from error
+
+
+@router.post("/breaker/reset", dependencies=[needs(Role.ADMIN)])
+def reset_breaker(asked: Breaker, state: State, caller: Caller) -> shapes.EventShape:
+    """Have a breaker count anew from now on: what failed before is forgotten by it, and by nothing else."""
+    if asked.action and asked.action not in {one.id for one in state.actions}:
+        raise ApiError(
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            "invalid",
+            f"action: there is no such action. Known: {', '.join(one.id for one in state.actions)}. Nothing was done.",
+            field="action",
+        )
+    return shapes.event(policies.reset_breaker(state.store, asked.action, actor=caller.actor, reason=asked.reason))
 
 
 @router.post("/stop", dependencies=[needs(Role.OPERATOR)])

@@ -219,6 +219,7 @@ def run(run_id: str, state: State) -> shapes.RunWhole:
         files=[shapes.FileShape.model_validate(one) for one in left.files],
         links={
             whose: f"{ROOT}/{whose}s/{found.incident_id}",
+            "events": f"{here}/events",
             "stdout": f"{here}/stdout",
             "artifacts": f"{here}/artifacts",
         },
@@ -252,6 +253,22 @@ def archive(run_id: str, state: State) -> StreamingResponse:
         )
     headers = {"content-disposition": f'attachment; filename="{found.id}.tar.gz"'}
     return StreamingResponse(artifacts.archive(folder), media_type="application/gzip", headers=headers)
+
+
+@router.get("/runs/{run_id}/events", responses=MISSING)
+def events(
+    request: Request,
+    run_id: str,
+    state: State,
+    after: Annotated[int, Query(ge=0, le=2**53, description="the number of the last one that is known")] = 0,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+) -> List[shapes.RunEventShape]:
+    """Ansible's own events, in order, as far as the run came; one that is very large has no data."""
+    folder = artifacts.folder_of(state.settings.artifacts_dir, _run(state, run_id).id)
+    found = artifacts.events(folder, after, limit + 1)
+    shown = found[:limit]
+    asked = request.url.include_query_params(after=shown[-1][0]) if len(found) > limit else None
+    return List(items=[shapes.run_event(*one) for one in shown], next=f"{asked.path}?{asked.query}" if asked else None)
 
 
 @router.get("/approvals")

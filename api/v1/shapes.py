@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Generic, TypeVar
 
@@ -120,6 +121,15 @@ class TaskShape(Shape):
     message: str
     started: datetime | None
     details: DetailsShape
+
+
+class RunEventShape(BaseModel):
+    """One of Ansible's own events, as the run recorded it."""
+
+    number: int
+    event: str = Field(examples=["runner_on_ok"], description="empty where it is too large, or cut")
+    created: str
+    data: dict[str, Any]
 
 
 class FileShape(Shape):
@@ -291,6 +301,17 @@ def run(one: Run) -> RunShape:
         started=one.started,
         ended=one.ended,
         link=f"{ROOT}/runs/{one.id}",
+    )
+
+
+def run_event(number: int, event: Mapping[str, Any]) -> RunEventShape:
+    """As /api/v1 shows it."""
+    data = event.get("event_data")
+    return RunEventShape(
+        number=number,
+        event=str(event.get("event", "")),
+        created=str(event.get("created", "")),
+        data=data if isinstance(data, dict) else {},
     )
 
 

@@ -9,10 +9,10 @@ from typing import Annotated
 import typer
 
 from orchestrator import app as wiring
+from orchestrator import closing
 from orchestrator.cli import lookup, outbreaks, output
 from orchestrator.domain.exchanges import Exchange
-from orchestrator.domain.incidents import SETTLED, Incident, IncidentState, Origin, SubjectKind
-from orchestrator.errors import ConfigError
+from orchestrator.domain.incidents import Incident, IncidentState, Origin, SubjectKind
 
 app = typer.Typer(help="What is or was sick: list, show, close.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -151,13 +151,5 @@ def close(
     """Close an escalated incident, so that the next error opens a new one."""
     store = wiring.open_record(wiring.settings(context.obj))
     incident_id = lookup.incident(store, incident_id).id
-    closed = store.move(
-        incident_id,
-        IncidentState.EXPIRED,
-        f"closed: {reason}",
-        expected=sorted(SETTLED),
-        actor=wiring.actor(),
-    )
-    if not closed:
-        raise ConfigError(f"{incident_id} is not an escalated incident. `healer incidents show {incident_id}`.")
+    closing.close(store, incident_id, actor=wiring.actor(), reason=reason)
     output.say(f"{incident_id} is closed.")

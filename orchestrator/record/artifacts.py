@@ -13,6 +13,7 @@ import json
 import os
 import tarfile
 import zlib
+from bisect import insort
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -27,6 +28,8 @@ from orchestrator.record.details import Details, details
 
 #: Bytes of one file that are read at most; a run's stdout is some kilobytes.
 READ_LIMIT = 4 * 1024 * 1024
+#: Bytes of one event that is given away whole.
+EVENT_LIMIT = 256 * 1024
 #: Files of a run that are listed at most.
 FILES_LIMIT = 10_000
 #: Characters of all tasks' details of one run.
@@ -177,6 +180,25 @@ def tasks(folder: Path) -> tuple[Task, ...]:
     return _in_order(_whole(folder, lambda entries: [one for entry in entries if (one := _numbered(entry))]))
 
 
+def events(folder: Path, after: int, limit: int) -> tuple[tuple[int, Mapping[str, Any]], ...]:
+    """Ansible's own events in order, each with its number: the first `limit` behind `after`.
+
+    One of more than EVENT_LIMIT bytes, or that is cut, is empty.
+    """
+
+    def seen(entries: Iterator[_Entry]) -> list[tuple[int, Mapping[str, Any]]]:
+        first: list[tuple[int, Mapping[str, Any]]] = []
+        for entry in entries:
+            number = _counter(entry.name)
+            if number is None or number <= after or (len(first) == limit and number >= first[-1][0]):
+                continue
+            insort(first, (number, _event(entry, EVENT_LIMIT)), key=lambda one: one[0])
+            del first[limit:]
+        return first
+
+    return tuple(_whole(folder, seen))
+
+
 def left(folder: Path) -> Left:
     """All of it that a person looks at, read in one go."""
 
@@ -218,12 +240,17 @@ def _in_order(numbered: list[tuple[int, Task]]) -> tuple[Task, ...]:
 
 def _numbered(entry: _Entry) -> tuple[int, Task] | None:
     """The task that an event's file tells the end of, with the event's number; None for any other file."""
-    where, _, name = entry.name.rpartition("/")
+    number = _counter(entry.name)
+    task = None if number is None else _task(_event(entry))
+    return None if task is None or number is None else (number, task)
+
+
+def _counter(path: str) -> int | None:
+    """The number of the event that a file holds."""
+    where, _, name = path.rpartition("/")
     counter = name.partition("-")[0]
-    if where != "job_events" or not name.endswith(".json") or not (counter.isascii() and counter.isdigit()):
-        return None
-    task = _task(_event(entry))
-    return None if task is None else (int(counter), task)
+    is_event = where == "job_events" and name.endswith(".json") and counter.isascii() and counter.isdigit()
+    return int(counter) if is_event and len(counter) < 19 else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,10 +314,10 @@ def regular(folder: Path) -> Iterator[Path]:
                 yield path
 
 
-def _event(entry: _Entry) -> Mapping[str, Any]:
+def _event(entry: _Entry, limit: int = READ_LIMIT) -> Mapping[str, Any]:
     """One event; an empty one where the file is cut or odd."""
     try:
-        event = json.loads(entry.read(READ_LIMIT))
+        event = json.loads(entry.read(limit))
     except (ValueError, RecordError):
         return {}
     return event if isinstance(event, dict) else {}

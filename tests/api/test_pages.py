@@ -292,6 +292,7 @@ def test_every_page_but_the_sign_in_needs_a_role_and_none_changes_anything_for_a
     changes = {place: role for place, role in found.items() if place[0] != "GET" and role is not None}
     assert changes == {
         ("POST", "/approvals/{approval_id}"): Role.APPROVER,
+        ("POST", "/incidents/{incident_id}"): Role.OPERATOR,
         ("POST", "/logout"): Role.VIEWER,
         ("POST", "/memory/{signature}"): Role.ADMIN,
         ("POST", "/outbreaks/{outbreak_id}"): Role.APPROVER,

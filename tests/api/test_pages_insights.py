@@ -409,3 +409,41 @@ def test_the_audit_tells_what_people_did_from_what_healing_bot_did(stage: Stage)
         assert {one["kind"] for one in items} == people
         bad = client.get("/audit", params={"since": "yesterday"}, headers=HTML)
     assert (bad.status_code, "accepted is a day such as 2026-01-31" in bad.text) == (422, True)
+
+
+def test_an_escalated_incident_is_closed_at_a_browser_with_a_reason(stage: Stage) -> None:
+    incident = stage.open()
+    move(stage.store, incident, IncidentState.ESCALATED, "no action helps")
+    path = f"/incidents/{incident}"
+    with signed_in(stage, Role.OPERATOR) as client:
+        token = csrf(client)
+        assert "Done with it?" in client.get(path).text
+        empty = client.post(path, data={"csrf": token, "reason": " "})
+        closed = client.post(path, data={"csrf": token, "reason": "the disk was changed"})
+        again = client.post(path, data={"csrf": token, "reason": "x"})
+
+    assert (empty.status_code, closed.status_code, again.status_code) == (422, 200, 409)
+    assert "expired closed: the disk was changed" in words(closed.text)
+    assert "Done with it?" not in closed.text
+    (line,) = [one for one in stage.store.events() if one.kind == "incident.expired"]
+    assert line.actor == "web:ann"
+
+
+def test_an_incident_is_closed_over_rest_and_a_breaker_counts_anew(stage: Stage) -> None:
+    incident = stage.open()
+    path = f"/api/v1/incidents/{incident}/close"
+    with stage.client() as client:
+        early = client.post(path, json={"reason": "x"})
+        move(stage.store, incident, IncidentState.ESCALATED)
+        closed = client.post(path, json={"reason": "the disk was changed"})
+        none = client.post("/api/v1/incidents/x/close", json={"reason": "x"})
+        reset = client.post("/api/v1/breaker/reset", json={"action": "restart_service", "reason": "fixed"})
+        whole = client.post("/api/v1/breaker/reset", json={"reason": "fixed"})
+        bad = client.post("/api/v1/breaker/reset", json={"action": "reboot", "reason": "fixed"})
+
+    assert (early.status_code, early.json()["error"]["code"]) == (409, "not_settled")
+    assert closed.json()["incident"]["state"] == "expired"
+    assert none.status_code == 404
+    assert (reset.json()["kind"], reset.json()["data"]["action"]) == ("breaker.reset", "restart_service")
+    assert (whole.json()["actor"], whole.json()["data"]["action"]) == ("api", "")
+    assert (bad.status_code, bad.json()["error"]["field"]) == (422, "action")

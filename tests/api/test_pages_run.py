@@ -115,3 +115,25 @@ def test_of_a_monstrous_run_details_are_bounded(tmp_path: Path, monkeypatch: pyt
 
     assert len(found) == 20
     assert 0 < sum(one.details.size for one in found) <= 1000
+
+
+def test_a_runs_own_events_come_in_order_page_by_page(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = run(stage.store, stage.open(), RunKind.ACT)
+    folder = stage.state().settings.artifacts_dir / made
+    for number in (3, 1, 10, 2):
+        event(folder, number, "web1")
+    event(folder, 7, "web1", msg="x" * 2000)
+    (folder / "job_events" / "9-partial.json").write_text('{"event": "cut', encoding="utf-8")
+    (folder / "job_events" / "x-y.json").write_text("{}", encoding="utf-8")
+    monkeypatch.setattr(artifacts, "EVENT_LIMIT", 1000)
+    seen: list[dict[str, Any]] = []
+    following: str | None = f"/api/v1/runs/{made}/events?limit=4"
+    with stage.client() as client:
+        while following:
+            page = client.get(following).json()
+            seen += page["items"]
+            following = page["next"]
+
+    assert [one["number"] for one in seen] == [1, 2, 3, 7, 9, 10]
+    assert [one["event"] for one in seen] == [*["runner_on_ok"] * 3, "", "", "runner_on_ok"]
+    assert seen[0]["data"]["task"] == "task 1"
