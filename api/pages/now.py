@@ -10,6 +10,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
+from api.outbreaks import HOSTS_MAX, OPEN_FOR
 from api.pages.site import page
 from api.roles import needs
 from api.routes.status import monitoring
@@ -18,6 +19,7 @@ from orchestrator.domain.access import Role
 from orchestrator.domain.health import WEEK, Trouble, health
 from orchestrator.domain.incidents import UNDER_WAY, Incident, IncidentState
 from orchestrator.domain.outbreaks import MemberEnd, Outbreak, OutbreakState
+from orchestrator.domain.pages import ApprovalFilter, Page
 from orchestrator.domain.verdicts import Answer
 from orchestrator.ports import ApiStore
 
@@ -25,10 +27,20 @@ router = APIRouter(include_in_schema=False, dependencies=[needs(Role.VIEWER)])
 
 #: Rows of a list on this page; the other pages have the rest.
 SHOWN = 30
-#: For which an outbreak that was stopped is shown.
-STOPPED_LATELY = timedelta(hours=12)
+#: For which an outbreak that has ended may be shown.
+LATELY = timedelta(hours=24)
 #: A score below which a host is shown as sick, and as unwell.
 SICK, UNWELL = 60, 90
+
+
+@dataclass(frozen=True, slots=True)
+class Struck:
+    """An outbreak: its hosts, how many of them verified, and how many are asked about."""
+
+    outbreak: Outbreak
+    hosts: int
+    verified: int
+    asked: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +87,17 @@ def _now(state: ApiState) -> dict[str, Any]:
     }
 
 
-def _outbreaks(store: ApiStore) -> list[tuple[Outbreak, int, int]]:
-    """Those under way, and those that were stopped lately; with their hosts, and how many of them verified."""
-    since = datetime.now(UTC) - STOPPED_LATELY
-    found = store.outbreaks(states=(OutbreakState.HEALING, OutbreakState.STOPPED), limit=SHOWN)
-    told = []
-    for one in found:
-        if one.ended_at is None or one.ended_at >= since:
+def _outbreaks(store: ApiStore) -> list[Struck]:
+    """Those under way, those that were stopped lately, and those whose hosts are asked about."""
+    since, told = datetime.now(UTC) - LATELY, []
+    for one in store.outbreaks(limit=SHOWN):
+        lately = one.ended_at is None or one.ended_at >= since
+        waiting = ApprovalFilter(signature=one.signature, answers=(Answer.PENDING,), since=one.opened_at - OPEN_FOR)
+        asked = len(store.page_approvals(waiting, Page(limit=HOSTS_MAX)).items) if lately else 0
+        if asked or (lately and one.state in (OutbreakState.HEALING, OutbreakState.STOPPED)):
             members = store.members(one.id)
-            told.append((one, len(members), sum(member.ending is MemberEnd.VERIFIED for member in members)))
+            verified = sum(member.ending is MemberEnd.VERIFIED for member in members)
+            told.append(Struck(one, len(members) + asked, verified, asked))
     return told
 
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from orchestrator.domain import ids
 from orchestrator.domain.access import Role
 from orchestrator.domain.actions import Candidate
 from orchestrator.domain.exchanges import Exchange
@@ -16,7 +17,7 @@ from orchestrator.domain.ids import IncidentId, Signature
 from orchestrator.domain.incidents import IncidentState
 from orchestrator.domain.precedents import Standing
 from orchestrator.domain.runs import RunKind
-from orchestrator.domain.verdicts import Facts, Outcome, PathFacts, UnitFacts, Verdict
+from orchestrator.domain.verdicts import Answer, Facts, Outcome, PathFacts, UnitFacts, Verdict
 from orchestrator.record.store import SqlStore
 from tests.api.conftest import Stage, asks, heals, make_host, move, run
 from tests.api.test_insights import RESTART, SIGNATURE, breaks_out
@@ -447,3 +448,19 @@ def test_an_incident_is_closed_over_rest_and_a_breaker_counts_anew(stage: Stage)
     assert (reset.json()["kind"], reset.json()["data"]["action"]) == ("breaker.reset", "restart_service")
     assert (whole.json()["actor"], whole.json()["data"]["action"]) == ("api", "")
     assert (bad.status_code, bad.json()["error"]["field"]) == (422, "action")
+
+
+def test_the_first_page_says_which_outbreak_asks_though_no_wave_goes_on(stage: Stage) -> None:
+    outbreak, found = all_asked(stage)
+    assert stage.store.end_outbreak(outbreak)
+
+    asking = words(shown(stage, "/"))
+    for incident in found:
+        stage.store.answer(
+            ids.approval_id(incident), Answer.DENIED, actor="cli:ann", reason="no", now=datetime.now(UTC)
+        )
+    answered = shown(stage, "/")
+
+    assert "The same error on 3 hosts over" in asking
+    assert "3 wait for your answer: one host first, then all others." in asking
+    assert 'id="outbreaks"' not in answered

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
@@ -180,3 +181,61 @@ def test_what_is_not_there_is_a_clear_error(client: TestClient, path: str) -> No
 )
 def test_a_wrong_question_names_the_parameter(client: TestClient, path: str, field: str) -> None:
     assert_error(client.get(path), 422, "invalid", field=field)
+
+
+def holds(told: Any, wanted: Any) -> bool:
+    """Whether an answer has all that the description shows, each of the type that it shows; more may be there."""
+    if isinstance(wanted, dict):
+        return isinstance(told, dict) and all(name in told and holds(told[name], one) for name, one in wanted.items())
+    return type(told) is type(wanted)
+
+
+@pytest.mark.parametrize(
+    ("way", "path", "body", "wanted"),
+    [
+        (
+            *("GET", "/api/auto-healer/status", None),
+            {"auto_healer": {"enabled": True, "auto_execute": True, "monitoring": True, "max_attempts": 3}},
+        ),
+        ("GET", "/api/auto-healer/history?limit=50", None, {"count": 15, "history": []}),
+        (
+            *("GET", "/api/auto-healer/statistics", None),
+            {
+                "statistics": {
+                    **{"total_attempts": 25, "successful": 20, "failed": 5, "pending": 0},
+                    "success_rate": 80.0,
+                }
+            },
+        ),
+        (
+            *("POST", "/api/auto-healer/heal"),
+            {
+                "service": "nginx",
+                "message": "down",
+                "level": "ERROR",
+                "timestamp": "2026-01-31T08:00:00",
+                "host": "web1",
+            },
+            {"healing_result": {"status": "healed", "actions": [], "verification": {}}},
+        ),
+        (
+            *("POST", "/api/test/inject-error"),
+            {"service": "nginx", "message": "down", "level": "ERROR", "source": "test", "host": "lab1"},
+            {},
+        ),
+        ("GET", "/api/system-logs/recent?level=ERROR", None, {"logs": []}),
+    ],
+)
+def test_every_path_of_the_description_answers_as_it_says(
+    stage: Stage, client: TestClient, way: str, path: str, body: dict[str, str] | None, wanted: dict[str, Any]
+) -> None:
+    stage.pipeline = heals
+    heals(stage.store, stage.open("web2"))
+
+    answer = client.request(way, path, json=body)
+
+    assert answer.status_code in (200, 202), answer.text
+    assert holds(answer.json(), {"status": "success", **wanted}), answer.text
+    for shown in answer.json().get("history", ()):
+        entry = {"timestamp": "", "error": {}, "status": "healed", "actions": [], "success": True}
+        assert holds(shown, entry)
