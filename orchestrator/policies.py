@@ -86,6 +86,12 @@ def values_of(host: Host, settings: Settings) -> tuple[PolicyValue, ...]:
         variable, value = f"healing_{field.name}", getattr(host.policy, field.name)
         shown = UNSET[field.name] if value is None and field.name in UNSET else _plain(value)
         found.append(PolicyValue(name=variable, value=shown, where=host.origins.get(variable, DEFAULT)))
+    return (*found, *values_of_fleet(settings))
+
+
+def values_of_fleet(settings: Settings) -> tuple[PolicyValue, ...]:
+    """Those of them that span hosts, with their places."""
+    found = []
     for row in SETTINGS:
         if row.name.startswith(SETTINGS_OF_POLICY):
             where = place_of(row.name, settings.config_file) or DEFAULT

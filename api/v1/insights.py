@@ -20,6 +20,7 @@ from orchestrator import policies
 from orchestrator.domain.access import Role
 from orchestrator.domain.exchanges import Exchange
 from orchestrator.domain.health import Health
+from orchestrator.domain.hosts import Mode
 from orchestrator.domain.incidents import IncidentState
 
 router = APIRouter(prefix=ROOT, dependencies=[needs(Role.VIEWER)], tags=["read"])
@@ -41,6 +42,21 @@ class PolicyShape(BaseModel):
 
     host: str
     values: list[ValueShape]
+
+
+class HostPolicyShape(BaseModel):
+    """A host's mode, and where the rest of its policy is."""
+
+    host: str
+    mode: Mode
+    link: str
+
+
+class PoliciesShape(BaseModel):
+    """What spans hosts, and where each host's own policy is."""
+
+    values: list[ValueShape]
+    hosts: list[HostPolicyShape]
 
 
 class LossShape(shapes.Shape):
@@ -86,6 +102,19 @@ class ExchangeShape(shapes.Shape):
     cost: float | None = Field(description="in the currency of the prices in the settings")
     seconds: float
     error: str = Field(description="stable code of the error that it ended with; empty: it was answered")
+
+
+@router.get("/policy")
+def policy_of_fleet(state: State) -> PoliciesShape:
+    """Budgets, limits and breakers that span hosts, with the line that set each; and each host's mode."""
+    hosts = sorted(state.fleet.hosts(), key=lambda one: one.name)
+    return PoliciesShape(
+        values=[ValueShape.model_validate(one) for one in policies.values_of_fleet(state.settings)],
+        hosts=[
+            HostPolicyShape(host=one.name, mode=one.policy.mode, link=f"{ROOT}/hosts/{one.name}/policy")
+            for one in hosts
+        ],
+    )
 
 
 @router.get("/hosts/{name}/policy", responses=MISSING)

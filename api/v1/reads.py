@@ -46,7 +46,7 @@ def root() -> dict[str, Any]:
     """Where everything is."""
     names = (
         *("status", "hosts", "incidents", "outbreaks", "decisions", "healings", "runs", "approvals", "actions"),
-        *("memory", "statistics", "health", "audit", "stream", "openapi.json"),
+        *("policy", "memory", "statistics", "health", "audit", "stream", "openapi.json"),
     )
     return {"name": "healing-bot", "links": {name.partition(".")[0]: f"{ROOT}/{name}" for name in names}}
 

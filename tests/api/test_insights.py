@@ -190,6 +190,9 @@ def test_policy_says_where_each_value_was_set(stage: Stage, client: TestClient) 
     assert values["healing_mode"] == {"name": "healing_mode", "value": "auto", "where": "group_vars/all.yml, line 3"}
     assert values["healing_max_attempts"]["where"] == "default"
     assert values["fleet_hosts_max"]["value"] == stage.state().settings.fleet_hosts_max
+    fleet = client.get(f"{ROOT}/policy").json()
+    assert [one["name"] for one in fleet["values"]] == [name for name in values if not name.startswith("healing_")]
+    assert fleet["hosts"][0] == {"host": "lab1", "mode": "auto", "link": f"{ROOT}/hosts/lab1/policy"}
     assert_error(client.get(f"{ROOT}/hosts/nowhere/policy"), 404, "not_found")
 
 
@@ -299,6 +302,8 @@ def test_each_member_of_a_wave_counts_where_healings_are_counted(stage: Stage, c
     by_host = {(host, state.value): number for host, _, state, number in stage.store.acts_by_host()}
     ended = {one.host: (one.state.value, one.incident_id) for one in stage.store.ended_acts(since)}
 
+    waves = client.get(f"{ROOT}/outbreaks/{outbreak}").json()["waves"]
+    assert [(one["number"], one["canary"], len(one["members"])) for one in waves] == [(1, True, 1), (2, False, 2)]
     assert by_day == {"healed": 2, "escalated": 1}
     assert by_host == {("web1", "healed"): 1, ("web2", "escalated"): 1, ("lab1", "healed"): 1}
     assert ended == {

@@ -63,6 +63,7 @@ NEEDED = {
     "GET /api/v1/outbreaks": Role.VIEWER,
     "GET /api/v1/outbreaks/{outbreak_id}": Role.VIEWER,
     "POST /api/v1/outbreaks/{outbreak_id}": Role.APPROVER,
+    "GET /api/v1/policy": Role.VIEWER,
     "GET /api/v1/runs": Role.VIEWER,
     "GET /api/v1/runs/{run_id}": Role.VIEWER,
     "GET /api/v1/runs/{run_id}/artifacts": Role.VIEWER,
