@@ -68,15 +68,17 @@ def show(context: typer.Context, outbreak_id: str, as_json: output.Json = False)
     store = wiring.open_record(wiring.settings(context.obj))
     outbreak = lookup.outbreak(store, outbreak_id)
     members, runs = store.members(outbreak.id), store.runs(incident_id=outbreak.id)
-    events = store.events(incident_id=outbreak.id)
+    events, waiting = store.events(incident_id=outbreak.id), questions(store, outbreak)
     if as_json:
-        return output.print_json({"outbreak": outbreak, "members": members, "runs": runs, "events": events})
+        return output.print_json(
+            {"outbreak": outbreak, "members": members, "questions": waiting, "runs": runs, "events": events}
+        )
     output.say(f"{outbreak.id}  {output.text(outbreak.template, 100)}  {outbreak.state}")
     output.say(f"  {_deed(outbreak)}; opened {output.when(outbreak.opened_at)}; {outbreak.reason}".rstrip("; "))
     for one in sorted(members, key=lambda member: (member.wave or len(members) + 1, member.incident_id)):
         where = f"wave {one.wave}" if one.wave else "no wave"
         output.say(f"  {where:<8} {one.host}  {one.incident_id}  {stands(one)}  {one.reason}".rstrip())
-    for asked in questions(store, outbreak):
+    for asked in waiting:
         output.say(f"  asked    {asked.host}  {asked.id}  waits for an answer until {output.when(asked.expires_at)}")
     for run in reversed(runs):
         output.say(f"  run {run.id}: {run.status} on {', '.join(run.hosts)} {run.reason}".rstrip())

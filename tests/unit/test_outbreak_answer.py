@@ -7,15 +7,19 @@ from datetime import timedelta
 
 import pytest
 
+from orchestrator.answering import Desk
 from orchestrator.domain import ids
 from orchestrator.domain.actions import Decision
+from orchestrator.domain.hosts import HostPolicy, Mode
 from orchestrator.domain.ids import IncidentId
 from orchestrator.domain.incidents import IncidentState
+from orchestrator.domain.runs import RunKind, RunStatus
 from orchestrator.domain.verdicts import Answer, Approval
 from orchestrator.errors import AnswerRefused, ConfigError, HostUnreachable, StoreUnavailable
 from orchestrator.outbreak_answer import Said, answer_outbreak, questions
 from orchestrator.testing import MemoryStore
 from tests.contract.test_store_contract import NOW, signal
+from tests.unit.test_waves import Fleet, fleet
 
 RESTART = Decision(action="restart_service", parameters={"service": "nginx"}, reason="it crashed", chooser="fake")
 HOSTS = ("web1", "web2", "web3")
@@ -200,3 +204,44 @@ def test_where_nothing_waits_it_says_so() -> None:
         door.told(outbreak)
     with pytest.raises(ConfigError, match="There is no outbreak ob-x"):
         door.told("ob-x")
+
+
+def proposing(count: int = 4) -> tuple[Fleet, Desk]:
+    """Hosts that all wrote the same error, and all ask first; and the desk at which they are answered."""
+    names = [f"web{number}" for number in range(1, count + 1)]
+    one = fleet(count, policies=dict.fromkeys(names, HostPolicy(mode=Mode.PROPOSE))).planned()
+    assert set(one.states.values()) == {"pending_approval"}
+    return one, Desk.within(one.healing._rooms)
+
+
+def carried_out(one: Fleet) -> list[str]:
+    """As the worker's sweep does: whoever was approved is healed. Where each host's incident stands then."""
+    for incident in one.store.incidents(states=(IncidentState.PENDING_APPROVAL,)):
+        asked = one.store.approval(ids.approval_id(incident.id))
+        if asked is not None and asked.answer is Answer.APPROVED:
+            one.healing.start_apply(incident.id, incident.host)
+    one.engine.run()
+    return [one.states[f"web{number}"] for number in range(1, 5)]
+
+
+def test_a_fleet_that_asks_first_is_healed_with_two_answers_and_one_host_first() -> None:
+    one, desk = proposing()
+
+    answer_outbreak(desk, one.outbreak.id, Answer.APPROVED, "cli:ann", "looks right")
+    assert carried_out(one) == ["healed", "pending_approval", "pending_approval", "pending_approval"]
+    answer_outbreak(desk, one.outbreak.id, Answer.APPROVED, "cli:ann", "it helped web1")
+
+    assert carried_out(one) == ["healed"] * 4
+    assert one.ran(RunKind.ACT)[0] == ["web1"]
+    assert sorted(one.ran(RunKind.ACT)) == [["web1"], ["web2"], ["web3"], ["web4"]]
+
+
+def test_a_host_that_the_deed_did_not_help_lets_no_other_but_one_be_tried() -> None:
+    one, desk = proposing()
+    one.executor.endings[RunKind.VERIFY] = RunStatus.SICK
+
+    answer_outbreak(desk, one.outbreak.id, Answer.APPROVED, "cli:ann", "looks right")
+    carried_out(one)
+    told = answer_outbreak(desk, one.outbreak.id, Answer.APPROVED, "cli:ann", "once more")
+
+    assert [(said.approval.host, said.taken) for said in told] == [("web2", True), ("web3", False), ("web4", False)]

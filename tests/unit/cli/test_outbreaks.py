@@ -68,6 +68,8 @@ def test_what_an_outbreak_asks_is_denied_at_once(config: str, store: SqlStore) -
     assert f"asked    web2  {ids.approval_id(found[1])}  waits for an answer" in typed(
         config, "outbreaks", "show", outbreak.id
     )
+    told = json.loads(typed(config, "outbreaks", "show", outbreak.id, "--json"))
+    assert [one["host"] for one in told["questions"]] == ["web1", "web2"]
     with pytest.raises(ConfigError, match="reason"):
         typed(config, "outbreaks", "deny", outbreak.id, "--reason", " ")
     said = typed(config, "outbreaks", "deny", outbreak.id, "--reason", "a release is under way")
