@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
@@ -10,6 +11,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
+from starlette.types import Scope
 
 from api.paths import is_page
 from orchestrator.errors import HealingError, TemporaryError
@@ -44,6 +46,16 @@ def error_response(
     return JSONResponse({"status": "error", "error": error}, status_code=status, headers=headers)
 
 
+def for_a_person(scope: Scope, refused: JSONResponse) -> Response:
+    """The same as a page, for who looks at one."""
+    request = Request(scope)
+    if not _looks(request):
+        return refused
+    error = json.loads(bytes(refused.body))["error"]
+    page: ErrorPage = request.app.state.error_page
+    return page(request, refused.status_code, error["code"], error["message"])
+
+
 def install(app: FastAPI, page: ErrorPage) -> None:
     """Every exception that leaves a route becomes the one shape, or a page for who looks at one; no traceback leaves
     the process."""
@@ -65,10 +77,14 @@ def _answer(
     field: str | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    if is_page(request.url.path) and "text/html" in request.headers.get("accept", ""):
+    if _looks(request):
         page: ErrorPage = request.app.state.error_page
         return page(request, status, code, message)
     return error_response(status, code, message, field=field, headers=headers)
+
+
+def _looks(request: Request) -> bool:
+    return is_page(request.url.path) and "text/html" in request.headers.get("accept", "")
 
 
 def _api(request: Request, error: Exception) -> Response:

@@ -18,7 +18,7 @@ from fastapi.responses import JSONResponse, RedirectResponse, Response
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.errors import error_response
+from api.errors import error_response, for_a_person
 from api.identity import Identities, Throttle
 from api.paths import FORMS, PUBLIC, SIGNED, STATIC, is_page
 from orchestrator.access import is_loopback
@@ -95,6 +95,8 @@ class Guard:
             else:
                 receive = _again(body, receive)
         scope.setdefault("state", {})["identity"] = caller
+        if isinstance(refused, JSONResponse):
+            refused = for_a_person(scope, refused)
         try:
             await (refused or self._app)(scope, receive, safe_send)
         except Exception:  # answered further out, as an error of ours; recorded like any other call
@@ -160,8 +162,12 @@ class Guard:
                 return person
         if (reads and self._loopback) or path in PUBLIC | SIGNED | FORMS:
             return ANONYMOUS
-        if reads and is_page(path):
-            return RedirectResponse(f"/login?{urlencode({'next': path})}", HTTPStatus.SEE_OTHER)
+        if headers.get("hx-request") and is_page(path):
+            # A part of a page whose session is over: the page goes, and not the part.
+            seen = urlsplit(headers.get("hx-current-url", "")).path
+            return Response(status_code=HTTPStatus.UNAUTHORIZED, headers={"hx-redirect": _to_login(seen or "/")})
+        if is_page(path) and (reads or "text/html" in headers.get("accept", "")):
+            return RedirectResponse(_to_login(path), HTTPStatus.SEE_OTHER)
         return _unknown()
 
     def _record(self, scope: Scope, caller: Identity, status: int) -> None:
@@ -200,6 +206,10 @@ def _of_our_form(headers: Headers, body: bytes, caller: Identity) -> bool:
     if not given and headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
         given = parse_qs(body.decode("utf-8", "replace")).get("csrf", [""])[0]
     return hmac.compare_digest(given.encode(), caller.csrf.encode())
+
+
+def _to_login(path: str) -> str:
+    return f"/login?{urlencode({'next': path})}"
 
 
 def _unknown() -> JSONResponse:

@@ -73,5 +73,8 @@ async def answer(request: Request, approval_id: str, state: State, caller: Calle
     except ApiError as error:
         if error.status == HTTPStatus.NOT_FOUND:
             raise
-        return await run_in_threadpool(_shown, request, approval_id, state, error.message, HTTPStatus(error.status))
+        stands = await run_in_threadpool(state.store.approval, approval_id)
+        # The same again by the same person is a button that was pressed twice.
+        if stands is None or (stands.answer, stands.answered_by) != (answered.answer, caller.actor):
+            return await run_in_threadpool(_shown, request, approval_id, state, error.message, HTTPStatus(error.status))
     return RedirectResponse(f"/approvals/{approval_id}", HTTPStatus.SEE_OTHER)

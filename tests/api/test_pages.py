@@ -324,3 +324,31 @@ def test_figures_of_nothing_are_nothing_and_of_something_are_right() -> None:
     assert found is not None
     # Newcombe 1998 has (0.596, 0.982) for 9 of 10.
     assert [round(one, 1) for one in (found.percent, found.low, found.high)] == [90.0, 59.6, 98.2]
+
+
+def test_whose_session_is_over_is_led_to_the_sign_in_and_back(stage: Stage) -> None:
+    whole_story(stage)
+    (asked,) = stage.store.approvals()
+    place = f"/approvals/{asked.id}"
+    with stage.client(token=False) as client:
+        answer = client.post(place, data={"answer": "approved", "reason": "x"}, headers=HTML, follow_redirects=False)
+    stage.api_host = "0.0.0.0"
+    with stage.client(token=False, url="https://healer.example:8420") as client:
+        headers = {**HTML, "hx-request": "true", "hx-current-url": "https://healer.example:8420/incidents/x?y=z"}
+        part = client.get("/parts/incidents/x", headers=headers, follow_redirects=False)
+
+    assert (answer.status_code, answer.headers["location"]) == (303, f"/login?next=%2Fapprovals%2F{asked.id}")
+    assert (part.status_code, part.headers["hx-redirect"]) == (401, "/login?next=%2Fincidents%2Fx")
+    (left,) = stage.store.approvals()
+    assert left.answer is Answer.PENDING
+
+
+def test_a_form_that_is_refused_is_a_page_for_a_person_alone(stage: Stage) -> None:
+    with signed_in(stage) as client:
+        seen = client.post("/approvals/x", data={"csrf": "0" * 64})
+        program = client.post("/approvals/x", data={"csrf": "0" * 64}, headers={"accept": "application/json"})
+
+    assert (seen.status_code, program.status_code) == (403, 403)
+    assert "older than the session" in seen.text
+    assert "Back to Now" in seen.text
+    assert program.json()["error"]["code"] == "csrf"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -27,7 +27,7 @@ from api.main import create_app
 from api.serve import Server
 from orchestrator import access
 from orchestrator.domain.access import Role, Token
-from orchestrator.domain.hosts import Secret
+from orchestrator.domain.hosts import Host, Secret
 from orchestrator.record.store import SqlStore, open_store
 from tests.api.conftest import Stage
 from tests.support import night
@@ -88,6 +88,8 @@ class Site:
     url: str
     store: SqlStore
     night: Night
+    stage: Stage
+    server: Server
     _keys: dict[Role, tuple[Token, Secret]] = field(default_factory=dict)
 
     def cookie(self, role: Role) -> str:
@@ -131,24 +133,24 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Night]:
 
 
 @contextmanager
-def serving(folder: Path, told_of: Night) -> Iterator[Site]:
+def serving(folder: Path, told_of: Night, hosts: Sequence[Host] = night.HOSTS) -> Iterator[Site]:
     """A server on the store of a folder."""
     store = open_store(f"sqlite:///{folder / 'healer.sqlite'}")
-    stage = Stage(store=store, state_dir=folder, hosts=night.HOSTS)
+    stage = Stage(store=store, state_dir=folder, hosts=tuple(hosts))
     state = replace(stage.state(), reading=lambda: night.READING)
     server = Server(create_app(state), "127.0.0.1", 0)
     server.start()
     try:
-        yield Site(url=f"http://127.0.0.1:{server.port}", store=store, night=told_of)
+        yield Site(url=f"http://127.0.0.1:{server.port}", store=store, night=told_of, stage=stage, server=server)
     finally:
         server.stop()
         store.close()
 
 
 @pytest.fixture(scope="module")
-def site(told: tuple[Path, Night]) -> Iterator[Site]:
+def site(told: tuple[Path, Night], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """For tests that look and change nothing but sessions."""
-    with serving(*told) as served:
+    with serving(shutil.copytree(told[0], tmp_path_factory.mktemp("site") / "its"), told[1]) as served:
         yield served
 
 

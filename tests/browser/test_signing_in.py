@@ -10,6 +10,7 @@ from playwright.sync_api import Page, expect
 from api.guard import COOKIE
 from orchestrator import access
 from orchestrator.domain.access import Role
+from orchestrator.domain.verdicts import Answer
 from tests.api.conftest import TOKEN
 from tests.browser.conftest import Complaints, Opens, Site
 
@@ -70,3 +71,18 @@ def test_a_token_that_is_revoked_ends_the_session_that_it_opened(own: Site, brow
     page.reload()
 
     expect(page.get_by_role("banner")).not_to_contain_text("web:pager")
+
+
+def test_an_answer_after_the_session_is_over_is_none_and_leads_back(own: Site, browse: Opens) -> None:
+    page = browse(own, f"/approvals/{own.night.asked}", role=Role.APPROVER)
+    (cookie,) = page.context.cookies()
+    access.close_session(own.store, cookie["value"])
+    page.get_by_role("textbox", name="Why").fill("seen with ben")
+    page.get_by_role("button", name="Approve").click()
+    expect(page).to_have_url(f"{own.url}/login?next=%2Fapprovals%2F{own.night.asked}")
+    asked = own.store.approval(own.night.asked)
+    sign_in(page, TOKEN)
+
+    expect(page.get_by_role("button", name="Approve")).to_be_visible()
+    assert asked is not None
+    assert asked.answer is Answer.PENDING

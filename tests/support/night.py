@@ -50,7 +50,9 @@ READING = tuple(
 #: What a host may log, and a playbook may print: nothing of it may do anything.
 EVIL = (
     "<script>alert('script')</script><img src=x onerror=alert('image')><svg onload=alert('svg')>"
-    "\x1b]0;owned\x07\x1b[2J\x1b[31mred\x1b[0m {{ 7*7 }} <a href=\"javascript:alert('link')\">link</a> </pre></table>"
+    "\x1b]0;owned\x07\x1b[2J\x1b[31mred\x1b[0m {{ 7*7 }} <a href=\"javascript:alert('link')\">link</a> </pre></table> "
+    + "W"
+    * 300
 )
 #: Tasks of the run that has many.
 MANY = 450
@@ -58,10 +60,20 @@ MANY = 450
 _LOOK = (Step("verify : Watch the unit for a moment", seconds=1.1),)
 _RESTART = (
     Step("restart_service : Preflight", seconds=0.1),
-    Step("restart_service : Ask systemd about the unit", seconds=0.4),
+    Step(
+        "restart_service : Ask systemd about the unit",
+        seconds=0.4,
+        arguments={"argv": "systemctl show --property=Id,ActiveState,Result nginx.service"},
+        printed="Id=nginx.service\nActiveState=failed\nResult=signal",
+    ),
     Step("restart_service : Have the service test its configuration", seconds=0.6),
     Step("restart_service : Refuse what may not be restarted", "skipped", seconds=0.1),
-    Step("restart_service : Restart it, its failures forgotten", "changed", seconds=1.7),
+    Step(
+        "restart_service : Restart it, its failures forgotten",
+        "changed",
+        seconds=1.7,
+        arguments={"name": "nginx.service", "state": "restarted"},
+    ),
     Step("restart_service : Report where it must listen again", seconds=0.2, message="listens on 0.0.0.0:443"),
 )
 _MODE = """--- before
@@ -72,6 +84,7 @@ _MODE = """--- before
 +mode: '0755'
  owner: root
 """
+_RESOLVED = "TASK [restart_network : Say what would be restarted]\nchanged: [edge1]"
 _PLANNED = f"TASK [fix_permissions : Give it its execute bit]\n{_MODE}changed: [app1]"
 
 
@@ -88,8 +101,11 @@ class Night:
     #: A question that is open, and the incident that it is about.
     asked: str
     asking: str
-    #: Another open one.
+    #: Another open one, and the one that a hostile host is behind where there is one.
     asked_too: str
+    hostile_asked: str
+    #: The signature of the error that was healed.
+    remembered: str
     answered: str
     good_run: str
     failed_run: str
@@ -111,7 +127,8 @@ def tell(folder: Path, *, attacked: bool = False) -> Night:
         healed = _model(story)
         outbreak, going = _outbreak(story), _cache(story)
         asked, asked_too = _questions(story)
-        attack = _attack(story) if attacked else stuck
+        attack, behind = _attack(story) if attacked else (stuck, asked_too)
+        remembered = min(store.signatures(healed.id))
         # Its worker lives for as long as anybody looks.
         clock.before_end(-24 * 60)
         store.beat("worker")
@@ -126,6 +143,8 @@ def tell(folder: Path, *, attacked: bool = False) -> Night:
         asked=asked.approval,
         asking=asked.id,
         asked_too=asked_too.approval,
+        hostile_asked=behind.approval,
+        remembered=remembered,
         answered=answered.approval,
         good_run=healed.run(RunKind.ACT),
         failed_run=stuck.run(RunKind.VERIFY),
@@ -324,6 +343,9 @@ def _outbreak(story: Story) -> str:
     for told in wave[:2]:
         assert store.take_member(told.id, 2)
     replace(wave[0], wave=wave_id(found.id, 2), along=(wave[1].host,)).begins(RunKind.ACT)
+    asking = story.trouble("edge1", "systemd-resolved.service", line)
+    asking.chosen(decision.action, f"decided once for outbreak {found.id}: {decision.reason}")
+    asking.asked("mode", "healing_mode is propose on edge1: a person decides about restart_network.", _RESOLVED)
     return found.id
 
 
@@ -364,16 +386,19 @@ def _questions(story: Story) -> tuple[Told, Told]:
     return first, second
 
 
-def _attack(story: Story) -> Told:
+def _attack(story: Story) -> tuple[Told, Told]:
     """What a hostile host does to a record: its words wherever a host's words go."""
     story.clock.before_end(2)
     first = story.trouble("app2", f"guestbook {EVIL}", f"guestbook: request failed: {EVIL}")
     first.chosen("restart_service", f"The service failed: {EVIL}", {"service": EVIL}).allowed()
-    steps = (Step(f"Restart {EVIL}", "changed", diff=f"+{EVIL}"), Step(EVIL, "failed", message=EVIL))
+    steps = (
+        Step(f"Restart {EVIL}", "changed", diff=f"+{EVIL}", arguments={EVIL: EVIL}, printed=EVIL),
+        Step(EVIL, "failed", message=EVIL),
+    )
     first.ran(RunKind.ACT, *steps, status=RunStatus.FAILED, reason=EVIL)
     first.moved(IncidentState.ESCALATED, f"restart_service ended as failed ({EVIL}); it was not repeated")
     second = story.trouble("app3", "wiki.service", EVIL)
     second.chosen("restart_service", EVIL, {"service": EVIL})
     second.asked("mode", EVIL, f"TASK [{EVIL}]\n--- before\n+{EVIL}\nchanged: [app3]", asked_by=EVIL)
     story.store.append("test.line", text=EVIL, actor=EVIL, host=EVIL)
-    return first
+    return first, second

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from orchestrator.detect.signature import signature
 from orchestrator.domain import ids
@@ -52,6 +53,9 @@ class Step:
     seconds: float = 0.3
     message: str = ""
     diff: str = ""
+    #: What its module was called with, and what its command printed.
+    arguments: Mapping[str, str] = field(default_factory=dict)
+    printed: str = ""
 
 
 @dataclass(kw_only=True)
@@ -195,7 +199,7 @@ class Told:
         keep: bool = True,
     ) -> Told:
         """A run that has ended. `keep`: what it left is there."""
-        made = self.begins(kind)
+        made, began = self.begins(kind), self.story.clock()
         self.story.clock.on(sum(step.seconds for step in steps) or 1.0)
         good = status is RunStatus.SUCCEEDED
         changed = any(step.outcome == "changed" for step in steps)
@@ -203,7 +207,7 @@ class Told:
         self.story.store.finish(result, slot_shut=False)
         if keep:
             playbook = self.story.actions[self.action].playbook(kind)
-            leave(folder_of(self.story.artifacts, made), self.host, playbook, steps)
+            leave(folder_of(self.story.artifacts, made), self.host, playbook, began, steps)
         return self
 
     def moved(self, to: IncidentState, reason: str) -> Told:
@@ -227,7 +231,7 @@ class Told:
         return ids.run_id(self.wave or self.id, kind)
 
 
-def leave(folder: Path, host: str, playbook: Path, steps: Sequence[Step]) -> None:
+def leave(folder: Path, host: str, playbook: Path, began: datetime, steps: Sequence[Step]) -> None:
     """Artifacts as of a run: events, Ansible's output in its colours, the playbook as it was."""
     (folder / "job_events").mkdir(parents=True)
     (folder / "playbook").mkdir()
@@ -235,14 +239,20 @@ def leave(folder: Path, host: str, playbook: Path, steps: Sequence[Step]) -> Non
     (folder / "parameters.json").write_text(json.dumps({"playbook": playbook.name}), encoding="utf-8")
     said = [f"PLAY [all] {'*' * 40}"]
     for number, step in enumerate(steps, start=1):
-        result = {"msg": step.message, "changed": step.outcome == "changed"}
-        data = {"task": step.name, "host": host, "duration": step.seconds, "res": result}
+        said_of_it: dict[str, Any] = {"msg": step.message, "changed": step.outcome == "changed"}
+        result = said_of_it | {
+            "diff": [{"prepared": step.diff}],
+            "invocation": {"module_args": dict(step.arguments)},
+            "stdout": step.printed,
+        }
+        data = {"task": step.name, "host": host, "start": began.isoformat(), "duration": step.seconds, "res": result}
+        began += timedelta(seconds=step.seconds)
         event = {"event": _EVENTS.get(step.outcome, "runner_on_ok"), "event_data": data}
         (folder / "job_events" / f"{number}-{number:08x}.json").write_text(json.dumps(event), encoding="utf-8")
         colour = _COLOURS[step.outcome]
         word = {"failed": "fatal", "skipped": "skipping"}.get(step.outcome, step.outcome)
         said += ["", f"TASK [{step.name}] {'*' * 30}"]
         said += [f"\x1b[0;{'32' if line[:1] == '+' else '31'}m{line}\x1b[0m" for line in step.diff.splitlines()]
-        tail = f": {json.dumps(result)}" if step.message else ""
+        tail = f": {json.dumps(said_of_it)}" if step.message else ""
         said.append(f"\x1b[0;{colour}m{word}: [{host}]{tail}\x1b[0m")
     (folder / "stdout").write_text("\n".join(said) + "\n", encoding="utf-8")
