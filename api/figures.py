@@ -6,7 +6,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from orchestrator.domain.incidents import FINAL, IncidentState
 from orchestrator.domain.intervals import wilson as interval
@@ -46,6 +46,17 @@ class OfAction:
 
 
 @dataclass(frozen=True, slots=True)
+class Day:
+    """Acts that began on a day, in UTC."""
+
+    #: ISO 8601.
+    day: str
+    #: How many ended in which way.
+    ends: Counter[str]
+    times: Times
+
+
+@dataclass(frozen=True, slots=True)
 class Figures:
     """Of the last days."""
 
@@ -56,8 +67,8 @@ class Figures:
     over: int
     rate: Rate | None
     times: Times
-    #: Each day, the oldest first, with how many ended in which way.
-    by_day: tuple[tuple[str, Counter[str]], ...]
+    #: Each day, the oldest first.
+    by_day: tuple[Day, ...]
     by_action: tuple[OfAction, ...]
     #: Lines that opened the most incidents, and how many.
     common: tuple[tuple[str, int], ...]
@@ -71,8 +82,11 @@ def figures(store: Charts, days: int, now: datetime) -> Figures:
     for day, _, state, number in counted:
         # The first one is cut: it began so many days ago to the minute.
         by_day.setdefault(day, Counter())[_end(state)] += number
-    healed = sum(one["healed"] for one in by_day.values())
-    over = healed + sum(one["not_healed"] for one in by_day.values())
+    timed: dict[str, list[Ended]] = defaultdict(list)
+    for one in ended:
+        timed[one.started.astimezone(UTC).date().isoformat()].append(one)
+    healed = sum(ends["healed"] for ends in by_day.values())
+    over = healed + sum(ends["not_healed"] for ends in by_day.values())
     return Figures(
         days=days,
         acts=sum(number for *_, number in counted),
@@ -80,7 +94,7 @@ def figures(store: Charts, days: int, now: datetime) -> Figures:
         over=over,
         rate=rate(healed, over),
         times=times(ended),
-        by_day=tuple(sorted(by_day.items())),
+        by_day=tuple(Day(day, ends, times(timed[day])) for day, ends in sorted(by_day.items())),
         by_action=of_actions(ended),
         common=store.common_templates(since),
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,8 +9,8 @@ from datetime import UTC, datetime
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
-from api.figures import ENDS, OfAction, figures, of_actions, times
-from api.pages.site import page, span
+from api.figures import ENDS, Day, OfAction, figures, of_actions, times
+from api.pages.site import page, span, took
 from api.roles import needs
 from api.scores import scores
 from api.state import State
@@ -64,23 +63,39 @@ def statistics(request: Request, state: State, days: int = 30) -> HTMLResponse:
         bars=columns(found.by_day),
         width=WIDTH,
         height=HEIGHT,
-        highest=max(counts.total() for _, counts in found.by_day),
+        highest=max(one.ends.total() for one in found.by_day),
+        spans=spans(found.by_day),
+        longest=max((one.times.p95 for one in found.by_day if one.times.p95 is not None), default=None),
         hosts=scored.hosts[:ROWS],
         services=scored.services[:ROWS],
     )
 
 
-def columns(by_day: Sequence[tuple[str, Counter[str]]]) -> list[Bar]:
+def columns(by_day: Sequence[Day]) -> list[Bar]:
     """A column a day: healed below, under way above it, the rest on top."""
-    highest = max((counts.total() for _, counts in by_day), default=0) or 1
+    highest = max((one.ends.total() for one in by_day), default=0) or 1
     step, bars = WIDTH / max(1, len(by_day)), []
-    for place, (day, counts) in enumerate(by_day):
+    for place, one in enumerate(by_day):
         top = float(HEIGHT)
         for end in ENDS:
-            if counts[end]:
-                tall = HEIGHT * counts[end] / highest
+            if one.ends[end]:
+                tall = HEIGHT * one.ends[end] / highest
                 top -= tall
                 tone, word = DRAWN[end]
-                title = f"{day}: {counts[end]} {word}"
+                title = f"{one.day}: {one.ends[end]} {word}"
                 bars.append(Bar(place * step + step * 0.1, top, step * 0.8, tall, tone, title))
+    return bars
+
+
+def spans(by_day: Sequence[Day]) -> list[Bar]:
+    """A column a day for the time to heal: up to the median, and on to what 95 % were within."""
+    longest = max((one.times.p95 or 0.0 for one in by_day), default=0.0) or 1.0
+    step, bars = WIDTH / max(1, len(by_day)), []
+    for place, one in enumerate(by_day):
+        left, wide = place * step + step * 0.1, step * 0.8
+        for tone, word, seconds in (("plain", "95 % within", one.times.p95), ("busy", "median", one.times.p50)):
+            if seconds is not None:
+                tall = max(1.0, HEIGHT * seconds / longest)
+                title = f"{one.day}: {word} {took(seconds)}, {one.times.timed} healed"
+                bars.append(Bar(left, HEIGHT - tall, wide, tall, tone, title))
     return bars

@@ -41,6 +41,7 @@ class DayShape(BaseModel):
     healed: int
     under_way: int
     not_healed: int
+    seconds: TimesShape
 
 
 class OfActionShape(BaseModel):
@@ -110,7 +111,14 @@ def _figures(one: Figures) -> FiguresShape:
         over=one.over,
         success=_rate(one.rate),
         seconds=TimesShape.model_validate(one.times),
-        by_day=[DayShape(day=day, **{end: counts[end] for end in ENDS}) for day, counts in one.by_day],
+        by_day=[
+            DayShape(
+                day=of.day,
+                **{end: of.ends[end] for end in ENDS},
+                seconds=TimesShape.model_validate(of.times),
+            )
+            for of in one.by_day
+        ],
         by_action=[
             OfActionShape(
                 action=of.action,

@@ -333,10 +333,14 @@ def test_figures_are_those_of_the_statistics_page(stage: Stage, client: TestClie
     assert figures["success"]["percent"] == 75
     assert figures["success"]["low"] < 75 < figures["success"]["high"]
     assert (figures["seconds"]["timed"], len(figures["by_day"])) == (3, 7)
-    assert {**figures["by_day"][-1], "day": ""} == {"day": "", "healed": 3, "under_way": 1, "not_healed": 1}
+    today = figures["by_day"][-1]
+    assert (today["healed"], today["under_way"], today["not_healed"]) == (3, 1, 1)
+    assert (today["seconds"]["timed"], today["seconds"]["p50"]) == (3, figures["seconds"]["p50"])
+    assert figures["by_day"][0]["seconds"] == {"timed": 0, "p50": None, "p95": None}
     (action,) = figures["by_action"]
     assert (action["action"], action["ended"], action["success"]["percent"]) == ("restart_service", 4, 75)
     assert figures["common"] == [{"template": "nginx failed", "incidents": 5}]
     assert "3 of 4 that are over" in page
     assert "75.0 %" in page
+    assert page.count("3 healed</title>") == len(("median", "95 %")) + 1
     assert_error(client.get(f"{ROOT}/statistics", params={"days": 0}), 422, "invalid", field="days")
