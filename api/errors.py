@@ -14,11 +14,15 @@ from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
 from api.paths import is_page
+from orchestrator.domain.speech import printable
 from orchestrator.errors import HealingError, TemporaryError
 from orchestrator.ports import BadCursor
 
 #: Request, status, code, sentence -> a page that says it.
 ErrorPage = Callable[[Request, int, str, str], Response]
+
+#: Characters of a sentence, and of what a client sent that is repeated to it.
+SAID, REPEATED = 8000, 200
 
 log = logging.getLogger("healing.api")
 
@@ -39,10 +43,10 @@ def error_response(
     field: str | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> JSONResponse:
-    """The one shape."""
-    error = {"code": code, "message": message}
+    """The one shape. What a client called a field is repeated as text that nothing obeys, and not at length."""
+    error = {"code": code, "message": printable(message)[:SAID]}
     if field is not None:
-        error["field"] = field
+        error["field"] = printable(field)[:REPEATED]
     return JSONResponse({"status": "error", "error": error}, status_code=status, headers=headers)
 
 
@@ -122,7 +126,7 @@ def _invalid(request: Request, error: Exception) -> Response:
         request,
         HTTPStatus.UNPROCESSABLE_ENTITY,
         "invalid",
-        f"{name or 'body'}: {said}.".replace("..", "."),
+        f"{name[:REPEATED] or 'body'}: {said}.".replace("..", "."),
         field=name or "body",
     )
 
@@ -137,9 +141,10 @@ def _http(request: Request, error: Exception) -> Response:
     if error.status_code == HTTPStatus.BAD_REQUEST:
         # A body that is no text at all; one that is no JSON is reported as invalid already.
         return _answer(request, HTTPStatus.UNPROCESSABLE_ENTITY, "invalid", f"body: {error.detail}.", field="body")
+    path, method = request.url.path[:REPEATED], request.method[:REPEATED]
     said = {
-        HTTPStatus.NOT_FOUND: ("not_found", f"There is nothing at {request.url.path}."),
-        HTTPStatus.METHOD_NOT_ALLOWED: ("method", f"{request.url.path} does not take {request.method}."),
+        HTTPStatus.NOT_FOUND: ("not_found", f"There is nothing at {path}."),
+        HTTPStatus.METHOD_NOT_ALLOWED: ("method", f"{path} does not take {method}."),
     }
     code, message = said.get(HTTPStatus(error.status_code), ("http", str(error.detail)))
     return _answer(request, error.status_code, code, message, headers=error.headers)

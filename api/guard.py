@@ -7,7 +7,6 @@ Origin (forged form) gives it away. Whatever asks for a change is recorded, with
 
 from __future__ import annotations
 
-import asyncio
 import hmac
 import logging
 from http import HTTPStatus
@@ -18,6 +17,7 @@ from fastapi.responses import JSONResponse, RedirectResponse, Response
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api import bodies
 from api.errors import error_response, for_a_person
 from api.identity import Identities, Throttle
 from api.paths import FORMS, PUBLIC, SIGNED, STATIC, is_page
@@ -26,10 +26,6 @@ from orchestrator.domain.access import ANONYMOUS, Identity
 from orchestrator.domain.speech import printable
 from orchestrator.errors import HealingError, StoreUnavailable
 
-#: Bytes of a request's body. The longest one carries a log line.
-BODY_LIMIT = 64 * 1024
-#: Seconds for a body to arrive.
-BODY_SECONDS = 10.0
 READS = frozenset({"GET", "HEAD", "OPTIONS"})
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 #: A browser or proxy must keep no copy of what a host logged, nor guess its type.
@@ -45,8 +41,8 @@ SAFE_HEADERS = {
 
 #: Of a person's session. Not readable by scripts, and sent by no other site's form.
 COOKIE = "healer_session"
-#: Characters of a path that the ledger keeps.
-PATH_KEPT = 200
+#: Characters of a method and of a path that the ledger keeps.
+METHOD_KEPT, PATH_KEPT = 20, 200
 
 log = logging.getLogger("healing.api")
 
@@ -81,11 +77,11 @@ class Guard:
                     headers.setdefault(name, value)
             await send(message)
 
-        reads, headers = scope["method"] in READS, Headers(scope=scope)
+        reads, headers, incoming = scope["method"] in READS, Headers(scope=scope), bodies.Incoming(receive)
         found = await self._let_in(scope, headers, reads=reads)
         refused, caller = (found, ANONYMOUS) if isinstance(found, Response) else (None, found)
         if refused is None and not reads:
-            body = await _body(headers, receive)
+            body = await bodies.read(headers, incoming)
             if isinstance(body, JSONResponse):
                 refused = body
             elif caller.csrf and not _of_our_form(headers, body, caller):
@@ -93,12 +89,15 @@ class Guard:
                     HTTPStatus.FORBIDDEN, "csrf", "The form is older than the session. Nothing was done; load it again."
                 )
             else:
-                receive = _again(body, receive)
+                receive = bodies.again(body, incoming)
         scope.setdefault("state", {})["identity"] = caller
         if isinstance(refused, JSONResponse):
             refused = for_a_person(scope, refused)
         try:
-            await (refused or self._app)(scope, receive, safe_send)
+            if refused is None:
+                await self._app(scope, receive, safe_send)
+            else:
+                await bodies.refuse(refused, scope, incoming, safe_send)
         except Exception:  # answered further out, as an error of ours; recorded like any other call
             status = HTTPStatus.INTERNAL_SERVER_ERROR
             raise
@@ -117,6 +116,8 @@ class Guard:
 
     def _misplaced(self, headers: Headers, *, reads: bool) -> JSONResponse | None:
         host = headers.get("host", "")
+        if host and not _name(host):
+            return error_response(HTTPStatus.FORBIDDEN, "host", "The Host that was asked for is no name of a host.")
         if self._loopback and _name(host) not in self._names:
             return error_response(
                 HTTPStatus.FORBIDDEN,
@@ -171,7 +172,7 @@ class Guard:
         return _unknown()
 
     def _record(self, scope: Scope, caller: Identity, status: int) -> None:
-        asked = f"{scope['method']} {printable(str(scope['path']))[:PATH_KEPT]}"
+        asked = _asked(scope)
         self._append(
             "api.called",
             f"{caller.actor} ({caller.role}) asked from {address_of(scope)}: {asked}, answered {status or 'nothing'}",
@@ -180,7 +181,7 @@ class Guard:
         )
 
     def _record_wrong(self, scope: Scope) -> None:
-        asked = f"{scope['method']} {printable(str(scope['path']))[:PATH_KEPT]}"
+        asked = _asked(scope)
         said = f"a wrong token came from {address_of(scope)}: {asked}; more of them within 5 minutes are not recorded"
         self._append("api.refused", said, ANONYMOUS.actor, {"address": address_of(scope), "asked": asked})
 
@@ -190,6 +191,10 @@ class Guard:
         except HealingError as error:
             # What was changed stands in the ledger by itself, written with the change.
             log.warning("a call could not be recorded: %s (%s)", text, error)
+
+
+def _asked(scope: Scope) -> str:
+    return f"{printable(str(scope['method']))[:METHOD_KEPT]} {printable(str(scope['path']))[:PATH_KEPT]}"
 
 
 def cookie(headers: Headers) -> str:
@@ -240,39 +245,7 @@ def _same_origin(headers: Headers, host: str) -> bool:
     if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         return False
     origin = headers.get("origin")
-    return origin is None or urlsplit(origin).netloc.lower() == host.lower()
-
-
-async def _body(headers: Headers, receive: Receive) -> bytes | JSONResponse:
-    too_large = error_response(
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large", f"A body may have {BODY_LIMIT} bytes. Nothing was done."
-    )
-    declared = headers.get("content-length", "0")
-    if not declared.isdigit() or int(declared) > BODY_LIMIT:
-        return too_large
-    body = b""
     try:
-        async with asyncio.timeout(BODY_SECONDS):
-            while True:
-                message = await receive()
-                body += bytes(message.get("body", b""))
-                if len(body) > BODY_LIMIT:
-                    return too_large
-                if not message.get("more_body", False):
-                    return body
-    except TimeoutError:
-        return error_response(HTTPStatus.REQUEST_TIMEOUT, "timeout", "The body did not arrive in time.")
-
-
-def _again(body: bytes, receive: Receive) -> Receive:
-    """Give the route the body that was read; later calls wait for the client to go away, as before."""
-    given = False
-
-    async def replay() -> Message:
-        nonlocal given
-        if given:
-            return await receive()
-        given = True
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return replay
+        return origin is None or urlsplit(origin).netloc.lower() == host.lower()
+    except ValueError:
+        return False

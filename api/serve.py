@@ -9,6 +9,7 @@ from pathlib import Path
 import uvicorn
 from fastapi import FastAPI
 
+from api.connection import Connection
 from orchestrator.errors import ConfigError
 
 #: Seconds that open requests may take when it stops; a waiting POST heal goes on without its client.
@@ -29,6 +30,7 @@ class Server:
         # Nothing in front of it is trusted unless it is named, and the server does not name itself.
         config = uvicorn.Config(
             app,
+            http=Connection,
             log_config=None,
             access_log=False,
             proxy_headers=bool(proxies),

@@ -23,6 +23,7 @@ from api.v1 import shapes
 from api.v1.shapes import ROOT
 from orchestrator.domain.access import Identity, Role
 from orchestrator.domain.records import Severity
+from orchestrator.domain.speech import printable
 from orchestrator.errors import HealingError
 
 router = APIRouter(prefix=f"{ROOT}/hooks", responses=BODY, tags=["ask"])
@@ -34,6 +35,8 @@ TOLERANCE = 300
 #: Labels that name a host or a unit, the first that is there counts.
 HOST_LABELS = ("host", "hostname", "nodename", "instance")
 UNIT_LABELS = ("unit", "service", "systemd_unit", "name", "job")
+#: Characters of a host's name: the longest that DNS has, and a port.
+NAMED = 260
 SEVERITIES = {"critical": Severity.CRITICAL, "page": Severity.CRITICAL, "warning": Severity.WARNING}
 SIGNER = Identity(actor="api:webhook", role=Role.OPERATOR)
 _SIGNATURE = re.compile(r"t=(\d{1,12}),v1=([0-9a-f]{64})", re.ASCII)
@@ -93,7 +96,7 @@ def alertmanager(alerts: Alerts, state: State, caller: Caller) -> TakenAlerts:
 
 
 def _taken(alert: Alert, state: ApiState, caller: Identity) -> Taken:
-    named = next((alert.labels[name] for name in HOST_LABELS if alert.labels.get(name)), "")
+    named = printable(next((alert.labels[name] for name in HOST_LABELS if alert.labels.get(name)), "")[:NAMED])
     if alert.status == "resolved":
         return Taken(host=named, incident=None, refused="it is resolved; nothing was done")
     unit = next((alert.labels[name] for name in UNIT_LABELS if alert.labels.get(name)), "")

@@ -26,10 +26,10 @@ router = APIRouter(prefix=ROOT, dependencies=[needs(Role.VIEWER)], tags=["read"]
 
 #: Streams at a time; each asks the store twice a second.
 STREAMS_MAX = 50
-#: Seconds between two looks, between two signs of life, and for a client to take what it is sent.
-LOOK, SIGN, PATIENCE = 0.5, 15.0, 30.0
-#: Lines of one look.
-LINES = 200
+#: Seconds between two looks, and between two signs of life.
+LOOK, SIGN = 0.5, 15.0
+#: Lines of one look, which are held for a client until it takes them.
+LINES = 50
 
 _open = threading.BoundedSemaphore(STREAMS_MAX)
 
@@ -48,9 +48,9 @@ async def stream(
     last: Annotated[str | None, Header(alias="Last-Event-ID", pattern=r"^[0-9]{1,15}$")] = None,
 ) -> Response:
     """What a client that reconnects sends as Last-Event-ID counts before `after`."""
-    begin = int(last) if last is not None else after
-    if begin is None:
-        begin = await run_in_threadpool(state.store.newest)
+    begin, newest = int(last) if last is not None else after, await run_in_threadpool(state.store.newest)
+    # A line that is not there yet is of a store that was put back: waiting for it would hide what comes.
+    begin = newest if begin is None else min(begin, newest)
     if not _open.acquire(blocking=False):
         raise ApiError(
             HTTPStatus.TOO_MANY_REQUESTS, "streams", f"{STREAMS_MAX} streams are open. Close one, or ask GET audit."
@@ -59,7 +59,7 @@ async def stream(
 
 
 class EventStream(Response):
-    """Holds a thread for no client; one that takes nothing for PATIENCE seconds is let go."""
+    """Holds a thread for no client; one that takes nothing is let go by its connection."""
 
     media_type = "text/event-stream"
 
@@ -74,12 +74,9 @@ class EventStream(Response):
             gone = asyncio.ensure_future(_gone(receive))
             try:
                 async for piece in self._pieces(gone):
-                    async with asyncio.timeout(PATIENCE):
-                        await send({"type": "http.response.body", "body": piece, "more_body": True})
+                    await send({"type": "http.response.body", "body": piece, "more_body": True})
                 if not gone.done():
                     await send({"type": "http.response.body", "body": b"", "more_body": False})
-            except TimeoutError:
-                return
             finally:
                 gone.cancel()
         finally:
@@ -96,9 +93,9 @@ class EventStream(Response):
                 return
             for event in events:
                 self._after = event.seq
+                yield _piece(shapes.event(event))
             if events:
                 quiet = 0.0
-                yield b"".join(map(_piece, map(shapes.event, events)))
                 continue
             quiet += LOOK
             if quiet >= SIGN:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from fastapi.testclient import TestClient
 
-from api.guard import BODY_LIMIT
+from api.bodies import BODY_LIMIT
 from orchestrator.errors import ConfigError, HealingError, RecordError, StoreUnavailable
 from tests.api.conftest import TOKEN, Stage, assert_error
 
