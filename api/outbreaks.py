@@ -9,7 +9,7 @@ from datetime import timedelta
 from orchestrator.domain.actions import Decision
 from orchestrator.domain.incidents import Incident
 from orchestrator.domain.outbreaks import Member, MemberEnd, Outbreak
-from orchestrator.domain.pages import ApprovalFilter, IncidentFilter, Page
+from orchestrator.domain.pages import ApprovalFilter, IncidentFilter, OutbreakFilter, Page
 from orchestrator.domain.runs import Run
 from orchestrator.domain.verdicts import Answer, Approval, Verdict
 from orchestrator.ports import ApiStore
@@ -18,6 +18,8 @@ from orchestrator.ports import ApiStore
 HOSTS_MAX = 1000
 #: How long before an outbreak a question about its error may have been asked that is still open.
 OPEN_FOR = timedelta(days=30)
+#: How near an outbreak's beginning and an incident's first line are, where both are of one trouble.
+NEAR = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,17 @@ def tell(store: ApiStore, outbreak: Outbreak, window_seconds: float) -> Story:
         others=tuple(one for one in store.page_incidents(struck, whole).items if one.id not in members),
         questions=tuple(one for one in asked if one.answer is Answer.PENDING or _during(one, outbreak)),
     )
+
+
+def outbreak_of(store: ApiStore, incident: Incident) -> str:
+    """The id of the outbreak that it is a member of, or that struck others with the same error then; '' where none."""
+    member = store.membership(incident.id)
+    if member is not None:
+        return member.outbreak_id
+    around = OutbreakFilter(
+        signature=incident.signature, since=incident.first_seen - NEAR, until=incident.first_seen + NEAR
+    )
+    return next((one.id for one in store.page_outbreaks(around, Page(limit=1)).items), "")
 
 
 def stands(member: Member) -> str:

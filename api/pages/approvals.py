@@ -10,6 +10,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import ValidationError
 
 from api.errors import ApiError
+from api.outbreaks import outbreak_of
 from api.pages.incidents import following, paged
 from api.pages.site import form, page
 from api.roles import Caller, needs
@@ -47,9 +48,11 @@ def _shown(request: Request, approval_id: str, state: ApiState, problem: str, st
     found = state.store.approval(approval_id)
     if found is None:
         raise ApiError(HTTPStatus.NOT_FOUND, "not_found", "There is no such question; it may have been pruned.")
+    incident = state.store.incident(found.incident_id)
     return page(
         request,
         "approval.html",
+        outbreak=outbreak_of(state.store, incident) if incident else "",
         status=status,
         stopped=state.store.stopped(),
         approval=found,

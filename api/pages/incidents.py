@@ -12,6 +12,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from api.errors import ApiError
+from api.outbreaks import outbreak_of
 from api.pages.asked import asked
 from api.pages.site import form, page, states
 from api.roles import Caller, needs
@@ -109,6 +110,7 @@ def _story(state: State, incident_id: str) -> dict[str, Any]:
         "exchanges": exchanges,
         "asked_problem": problem,
         "member": store.membership(incident_id),
+        "outbreak": outbreak_of(store, found),
         "before": [run for run in runs if run.kind in BEFORE_ASKING],
         "runs": [run for run in runs if run.kind not in BEFORE_ASKING],
         "verified": _at(events, f"incident.{IncidentState.VERIFIED}"),

@@ -27,7 +27,7 @@ from orchestrator.precedents import Remembered
 router = APIRouter(include_in_schema=False, dependencies=[needs(Role.VIEWER)])
 
 #: Errors on a page: each is counted from its healings.
-ERRORS = 20
+ERRORS = 12
 #: Incidents of one error that are listed with it, and how old they may be.
 ROWS, DAYS = 15, 30
 

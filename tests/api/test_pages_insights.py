@@ -464,3 +464,17 @@ def test_the_first_page_says_which_outbreak_asks_though_no_wave_goes_on(stage: S
     assert "The same error on 3 hosts over" in asking
     assert "3 wait for your answer: one host first, then all others." in asking
     assert 'id="outbreaks"' not in answered
+
+
+def test_a_question_and_its_incident_lead_to_the_outbreak_of_their_error(stage: Stage) -> None:
+    outbreak, found = all_asked(stage)
+    alone = stage.open("web1", "php.service")
+    stage.store.record_decision(alone, RESTART)
+    asks(stage.store, alone)
+    place = f'href="/outbreaks/{outbreak}"'
+
+    for incident in found:
+        assert place in shown(stage, f"/approvals/{ids.approval_id(incident)}")
+        assert place in shown(stage, f"/incidents/{incident}")
+    assert place not in shown(stage, f"/approvals/{ids.approval_id(alone)}")
+    assert place not in shown(stage, f"/incidents/{alone}")
