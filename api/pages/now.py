@@ -19,14 +19,14 @@ from orchestrator.domain.access import Role
 from orchestrator.domain.health import WEEK, Trouble, health
 from orchestrator.domain.incidents import UNDER_WAY, Incident, IncidentState
 from orchestrator.domain.outbreaks import MemberEnd, Outbreak, OutbreakState
-from orchestrator.domain.pages import ApprovalFilter, Page
+from orchestrator.domain.pages import ApprovalFilter, EventFilter, Page
 from orchestrator.domain.verdicts import Answer
 from orchestrator.ports import ApiStore
 
 router = APIRouter(include_in_schema=False, dependencies=[needs(Role.VIEWER)])
 
-#: Rows of a list on this page; the other pages have the rest.
-SHOWN = 30
+#: Rows of a list on this page, and of those that were healed; the other pages have the rest.
+SHOWN, HEALED = 30, 10
 #: For which an outbreak that has ended may be shown.
 LATELY = timedelta(hours=24)
 #: A score below which a host is shown as sick, and as unwell.
@@ -81,10 +81,17 @@ def _now(state: ApiState) -> dict[str, Any]:
         "approvals": approvals,
         "escalated": escalated[:SHOWN],
         "escalated_more": max(0, len(escalated) - SHOWN),
-        "recent": [one for one in store.incidents(limit=SHOWN) if one.state in (IncidentState.HEALED,)][:10],
+        "recent": _healed_lately(store),
         "hosts": len(state.fleet.hosts()),
         "outbreaks": _outbreaks(store),
     }
+
+
+def _healed_lately(store: ApiStore) -> list[tuple[Incident, datetime]]:
+    """With when they were healed, the last first: one that was opened long ago may be among them."""
+    ends = store.page_events(EventFilter(kind=f"incident.{IncidentState.HEALED}"), Page(limit=HEALED)).items
+    found = ((store.incident(one.incident_id), one.at) for one in ends)
+    return [(one, at) for one, at in found if one is not None and one.state is IncidentState.HEALED]
 
 
 def _outbreaks(store: ApiStore) -> list[Struck]:

@@ -143,7 +143,10 @@ def _acted(*columns: Any) -> sa.Select[Any]:
 
 
 def _precedents(connection: sa.Connection, signature: Signature) -> Precedents:
-    query = _acted(INCIDENT, DECISION.c.chooser, DECISION.c.signatures, RUN.c.action, RUN.c.parameters, RUN.c.started)
+    query = _acted(
+        *(INCIDENT.c.id, INCIDENT.c.host, INCIDENT.c.state, INCIDENT.c.signature),
+        *(DECISION.c.chooser, DECISION.c.signatures, RUN.c.action, RUN.c.parameters, RUN.c.started),
+    )
     # Ids sort by time, and the index has them behind the signature.
     query = query.where(SIGNATURE.c.signature == signature).order_by(SIGNATURE.c.incident_id.desc()).limit(DEEDS_KEPT)
     found = connection.execute(query).mappings()

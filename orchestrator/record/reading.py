@@ -26,7 +26,7 @@ from orchestrator.domain.pages import (
 from orchestrator.domain.runs import Run
 from orchestrator.domain.verdicts import Approval, Verdict
 from orchestrator.ports import BadCursor, Event
-from orchestrator.record import rows, schema
+from orchestrator.record import ledger, rows, schema
 from orchestrator.record.database import Records
 from orchestrator.record.outbreaks import as_outbreak
 from orchestrator.record.schema import (
@@ -47,6 +47,8 @@ T = TypeVar("T")
 #: Between a moment and an id in a cursor; in neither of them.
 _BAR = "|"
 _NOTHING = (ESCALATE, NONE)
+#: The decision of a row, beside the one that a list may show.
+_CHOSEN = DECISION.alias("chosen")
 #: So long before its first line, or the question about it, no incident was opened: clocks differ, questions wait.
 LONG_BEFORE = timedelta(days=7)
 
@@ -112,12 +114,26 @@ class ReadingRecords(Records):
         ):
             if value is not None:
                 query = query.where(column == value)
+        if wanted.actor is not None and wanted.actor != ledger.US:
+            # It says nothing new, but names the small index of what people did.
+            query = query.where(BY_PEOPLE)
         if wanted.kind is not None:
-            first = EVENT.c.kind.startswith(f"{wanted.kind}.", autoescape=True)
-            query = query.where(sa.or_(EVENT.c.kind == wanted.kind, first))
+            query = query.where(EVENT.c.kind.in_(self._kinds(wanted.kind)))
         if wanted.people is not None:
             query = query.where(BY_PEOPLE if wanted.people else ~BY_PEOPLE)
         return self._numbered(query, EVENT.c.seq, page, rows.event)
+
+    def _kinds(self, wanted: str) -> list[str]:
+        """The kind itself, and those on record that begin with it as their first word: a step in the index for each."""
+        found, last = [wanted], f"{wanted}."
+        with self._database.read() as connection:
+            while True:
+                # The character behind the dot ends the range.
+                following = sa.select(sa.func.min(EVENT.c.kind)).where(EVENT.c.kind > last, EVENT.c.kind < f"{wanted}/")
+                name = connection.execute(following).scalar()
+                if name is None:
+                    return found
+                found.append(last := name)
 
     def _numbered(
         self, query: sa.Select[Any], seq: sa.Column[int], page: Page, made: Callable[[rows.Row], T]
@@ -137,8 +153,13 @@ class ReadingRecords(Records):
         if page.after:
             place = read_place(page.after)
             name = place[1]
-            later, same = (at > place[0], row_id > name) if page.oldest_first else (at < place[0], row_id < name)
-            query = query.where(sa.or_(later, sa.and_(at == place[0], same)))
+            near, later, same = (
+                (at >= place[0], at > place[0], row_id > name)
+                if page.oldest_first
+                else (at <= place[0], at < place[0], row_id < name)
+            )
+            # The first condition is the index's: without it, all that comes before the place is looked at.
+            query = query.where(near, sa.or_(later, sa.and_(at == place[0], same)))
         order = (at.asc(), row_id.asc()) if page.oldest_first else (at.desc(), row_id.desc())
         return self._sliced(query.order_by(*order), page, made, lambda row: place_at(row[at.name], row["id"]))
 
@@ -195,14 +216,15 @@ def _incidents(query: sa.Select[Any], wanted: IncidentFilter) -> sa.Select[Any]:
     of_decision = [
         condition
         for value, condition in (
-            (wanted.action, DECISION.c.action == wanted.action),
-            (wanted.chooser, DECISION.c.chooser == wanted.chooser),
-            (wanted.acts, DECISION.c.action.not_in(_NOTHING) if wanted.acts else DECISION.c.action.in_(_NOTHING)),
+            (wanted.action, _CHOSEN.c.action == wanted.action),
+            (wanted.chooser, _CHOSEN.c.chooser == wanted.chooser),
+            (wanted.acts, _CHOSEN.c.action.not_in(_NOTHING) if wanted.acts else _CHOSEN.c.action.in_(_NOTHING)),
         )
         if value is not None
     ]
     if of_decision:
-        query = query.where(INCIDENT.c.id.in_(sa.select(DECISION.c.incident_id).where(*of_decision)))
+        # Looked up for one incident after another until the page is full: most of a store may have been decided so.
+        query = query.where(sa.exists().where(_CHOSEN.c.incident_id == INCIDENT.c.id, *of_decision))
     return query
 
 

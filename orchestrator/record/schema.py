@@ -267,6 +267,8 @@ APPROVAL = _table(
     _text("void_reason", server_default=""),
 )
 sa.Index("approval_of_incident", APPROVAL.c.incident_id)
+sa.Index("approval_by_time", APPROVAL.c.asked_at, APPROVAL.c.id)
+sa.Index("approval_by_answer", APPROVAL.c.answer, APPROVAL.c.asked_at, APPROVAL.c.id)
 
 # A run names its incident without a foreign key: what was run stays recorded whatever becomes of the incident.
 RUN = _table(
@@ -293,6 +295,9 @@ RUN = _table(
     _moment("artifacts_removed", nullable=True),
 )
 sa.Index("run_by_start", RUN.c.started)
+#: Each in the order of a list, so that what is rare among many is found without looking at the others.
+for _column in (RUN.c.kind, RUN.c.action, RUN.c.status):
+    sa.Index(f"run_by_{_column.name}", _column, RUN.c.started, RUN.c.id)
 
 RUN_HOST = _table(
     "run_host",
@@ -326,6 +331,8 @@ EVENT = _table(
     sqlite_autoincrement=True,
 )
 sa.Index("event_of_incident", EVENT.c.incident_id, EVENT.c.seq)
+sa.Index("event_by_host", EVENT.c.host, EVENT.c.seq)
+sa.Index("event_by_kind", EVENT.c.kind, EVENT.c.seq)
 _RESET = EVENT.c.kind == BREAKER_RESET
 sa.Index("event_of_reset", EVENT.c.seq, sqlite_where=_RESET, postgresql_where=_RESET)
 #: Few among many: what people and clients did.

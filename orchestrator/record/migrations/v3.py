@@ -20,6 +20,7 @@ def upgrade(op: Operations) -> None:
     op.create_index("event_of_reset", "event", ["seq"], sqlite_where=reset, postgresql_where=reset)
     people = sa.text("actor != 'healing-bot'")
     op.create_index("event_by_people", "event", ["seq"], sqlite_where=people, postgresql_where=people)
+    _lists(op)
     op.add_column("decision", sa.Column("offered", sa.JSON))
     op.add_column("decision", sa.Column("signatures", sa.JSON))
     op.add_column("approval", _text("asked_by", server_default=""))
@@ -34,6 +35,15 @@ def upgrade(op: Operations) -> None:
     _outbreaks(op)
     _tokens(op)
     _channels(op)
+
+
+def _lists(op: Operations) -> None:
+    op.create_index("event_by_host", "event", ["host", "seq"])
+    op.create_index("event_by_kind", "event", ["kind", "seq"])
+    op.create_index("approval_by_time", "approval", ["asked_at", "id"])
+    op.create_index("approval_by_answer", "approval", ["answer", "asked_at", "id"])
+    for name in ("kind", "action", "status"):
+        op.create_index(f"run_by_{name}", "run", [name, "started", "id"])
 
 
 def _text(name: str, **options: Any) -> sa.Column[str]:
