@@ -33,6 +33,7 @@ def approvals(request: Request, state: State, all: bool = False) -> HTMLResponse
         "approvals.html",
         stopped=state.store.stopped(),
         approvals=found.items,
+        sick={one.id: state.store.incident(one.incident_id) for one in found.items},
         next=following(request, found.next),
         everything=all,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -20,6 +20,7 @@ from orchestrator.domain.health import WEEK, Trouble, health
 from orchestrator.domain.incidents import UNDER_WAY, Incident, IncidentState
 from orchestrator.domain.outbreaks import MemberEnd, Outbreak, OutbreakState
 from orchestrator.domain.pages import ApprovalFilter, EventFilter, Page
+from orchestrator.domain.runs import Run, RunStatus
 from orchestrator.domain.verdicts import Answer
 from orchestrator.ports import ApiStore
 
@@ -31,6 +32,7 @@ SHOWN, HEALED = 30, 10
 LATELY = timedelta(hours=24)
 #: A score below which a host is shown as sick, and as unwell.
 SICK, UNWELL = 60, 90
+WORST = ("bad", "asks", "plain", "busy", "good")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ class Cell:
 
     name: str
     score: int
-    #: good, asks, bad or plain, and the same in a word.
+    #: good, busy, asks, bad or plain, and the same in a word.
     tone: str
     word: str
 
@@ -72,10 +74,14 @@ def _now(state: ApiState) -> dict[str, Any]:
     escalated = store.incidents(states=(IncidentState.ESCALATED,), limit=1000)
     approvals = store.approvals((Answer.PENDING,), limit=SHOWN)
     healing = [one for one in under_way if one.state is not IncidentState.PENDING_APPROVAL]
+    groups = _grid(state, (*under_way, *escalated))
     return {
         "stopped": store.stopped(),
         "monitoring": monitoring(state),
-        "groups": _grid(state, (*under_way, *escalated)),
+        "groups": groups,
+        "summary": _summary(groups),
+        "sick": {one.id: one for one in under_way},
+        "doing": _doing(store),
         "healing": healing[:SHOWN],
         "healing_more": max(0, len(healing) - SHOWN),
         "approvals": approvals,
@@ -108,6 +114,19 @@ def _outbreaks(store: ApiStore) -> list[Struck]:
     return told
 
 
+def _summary(groups: list[tuple[str, list[Cell]]]) -> list[tuple[tuple[str, str], int]]:
+    """How many hosts are how, the worst first: tone and word, and the number."""
+    found = Counter((cell.tone, cell.word) for _, cells in groups for cell in cells)
+    return sorted(found.items(), key=lambda one: (WORST.index(one[0][0]), -one[1]))
+
+
+def _doing(store: ApiStore) -> dict[str, Run]:
+    """What runs now, by the incident that it is for; of a wave, by the hosts."""
+    running = [run for run in store.shut_runs() if run.status is RunStatus.RUNNING]
+    waves = {host: run for run in running if run.incident_id.startswith("ob-") for host in run.hosts}
+    return {**waves, **{run.incident_id: run for run in running}}
+
+
 def _grid(state: ApiState, standing: tuple[Incident, ...]) -> list[tuple[str, list[Cell]]]:
     """Hosts by their first group, as the inventory has them, each with its health."""
     moment = datetime.now(UTC)
@@ -125,8 +144,16 @@ def _grid(state: ApiState, standing: tuple[Incident, ...]) -> list[tuple[str, li
         score = health(by_host[host.name], moment).score
         word = worst.get(host.name, "")
         away = reading.get(host.name, "") == "down"
-        tone = "bad" if word == "escalated" or score < SICK else "asks" if word or score < UNWELL else "good"
-        shown = "not reached" if away else word.replace("_", " ") or "well"
-        cell = Cell(host.name, score, "plain" if away else tone, shown)
+        shown = "not reached" if away else word.replace("_", " ") or ("well" if score >= UNWELL else "was sick")
+        cell = Cell(host.name, score, "plain" if away else _tone(word, score), shown)
         groups[next((group for group in host.groups if group != "all"), "ungrouped")].append(cell)
     return sorted(groups.items())
+
+
+def _tone(word: str, score: int) -> str:
+    """How a host is shown that stands so; '': nothing is sick there now."""
+    if word == IncidentState.ESCALATED or score < SICK:
+        return "bad"
+    if word and word != IncidentState.PENDING_APPROVAL:
+        return "busy"
+    return "asks" if word or score < UNWELL else "good"

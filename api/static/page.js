@@ -40,6 +40,8 @@
   }
 
   if (live) follow();
+  // On a phone the menu is wider than the page.
+  document.querySelector("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 
   document.addEventListener("submit", (event) => {
     const form = event.target;

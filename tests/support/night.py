@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from random import Random
 
 from orchestrator import catalog, settings
 from orchestrator.domain.actions import Decision
@@ -20,6 +19,7 @@ from orchestrator.domain.runs import RunKind, RunStatus
 from orchestrator.domain.verdicts import Answer, Outcome
 from orchestrator.ports import SourceState
 from orchestrator.record.store import open_store
+from tests.support.month import month
 from tests.support.story import Clock, Step, Story, Told
 
 ACTIONS = catalog.load(settings.HOME / "playbooks", settings.HOME / "roles").actions
@@ -38,13 +38,16 @@ HOSTS = tuple(
         groups=(group,),
         connection=Connection(kind="ssh", address=f"{name}.example.org"),
         policy=HostPolicy(mode=Mode.PROPOSE if name in ASKING else Mode.AUTO),
+        origins={"healing_mode": f"inventory/{'host_vars/' + name if name in ASKING else 'group_vars/' + group}.yml:3"},
     )
     for name, group in FLEET.items()
 )
+#: When a host was last heard of.
+_SEEN = datetime.now(UTC) - timedelta(seconds=4)
 READING = tuple(
     SourceState(host=name, state="down", reason="no route to host")
     if name == AWAY
-    else SourceState(host=name, state="connected")
+    else SourceState(host=name, state="connected", clock_offset=0.02, last_record=_SEEN)
     for name in FLEET
 )
 #: What a host may log, and a playbook may print: nothing of it may do anything.
@@ -76,16 +79,18 @@ _RESTART = (
     ),
     Step("restart_service : Report where it must listen again", seconds=0.2, message="listens on 0.0.0.0:443"),
 )
-_MODE = """--- before
-+++ after
-@@ -1,4 +1,4 @@
- path: /usr/local/bin/nightly-report
--mode: '0644'
-+mode: '0755'
- owner: root
-"""
+_REPORT, _IMPORT = "/usr/local/bin/nightly-report", "/opt/importer/bin/import"
 _RESOLVED = "TASK [restart_network : Say what would be restarted]\nchanged: [edge1]"
-_PLANNED = f"TASK [fix_permissions : Give it its execute bit]\n{_MODE}changed: [app1]"
+
+
+def _mode(path: str) -> str:
+    """The difference that an execute bit makes."""
+    return f"--- before\n+++ after\n@@ -1,3 +1,3 @@\n path: {path}\n-mode: '0644'\n+mode: '0755'\n owner: root\n"
+
+
+def _planned(path: str) -> str:
+    """What a plan to give it says."""
+    return f"TASK [fix_permissions : Give it its execute bit]\n{_mode(path)}changed: [app1]"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +126,7 @@ def tell(folder: Path, *, attacked: bool = False) -> Night:
     hosts = {host.name: host for host in HOSTS}
     story = Story(store=store, clock=clock, artifacts=folder / "artifacts", hosts=hosts, actions=ACTIONS)
     try:
-        _month(story)
+        month(story)
         answered = _day(story)
         stuck = _evening(story)
         healed = _model(story)
@@ -154,60 +159,19 @@ def tell(folder: Path, *, attacked: bool = False) -> Night:
     )
 
 
-#: Of a month: host, unit, line, action, parameters, how many, and how many of them did not heal.
-_USUAL = (
-    (
-        "web1",
-        "nginx.service",
-        "nginx.service: Main process exited, code=killed, status=9/KILL",
-        "restart_service",
-        26,
-        1,
-    ),
-    ("app2", "shop.service", "shop.service: Failed with result 'exit-code'.", "restart_service", 19, 4),
-    ("db1", "postgresql.service", "could not write to file: No space left on device", "free_disk_space", 14, 2),
-    ("cache1", "redis-server.service", "redis-server.service: Failed with result 'signal'.", "restart_service", 11, 0),
-    ("web2", "php8.2-fpm.service", "unable to read what you asked for: config changed", "reload_config", 6, 1),
-    ("app3", "worker.service", "12 defunct processes of worker", "kill_zombie_process", 4, 0),
-)
-
-
-def _month(story: Story) -> None:
-    """What went on in the thirty days before."""
-    random = Random(6)  # noqa: S311  # the same month each time
-    usual = [(row, number < row[5]) for row in _USUAL for number in range(row[4])]
-    random.shuffle(usual)
-    for place, ((host, unit, line, action, *_), failed) in enumerate(usual):
-        story.clock.before_end((30 - 28.6 * place / len(usual)) * 24 * 60 + random.randrange(200))
-        told = story.trouble(host, unit, line)
-        parameters = {"path": "/var/log"} if action == "free_disk_space" else {"service": unit}
-        told.chosen(action, "It speaks of what this action mends.", parameters).allowed()
-        told.ran(RunKind.ACT, Step("act", "changed", random.choice((2, 3, 3, 4, 9, 14))), keep=False)
-        if failed:
-            reason = f"{unit} failed again within 10 s"
-            told.ran(RunKind.VERIFY, Step("verify"), status=RunStatus.SICK, reason=reason, keep=False)
-            told.moved(IncidentState.ESCALATED, f"{action} ended as succeeded and did not heal it: {reason}")
-            story.clock.on(3600)
-            told.moved(IncidentState.EXPIRED, "closed by a person")
-        else:
-            told.ran(RunKind.VERIFY, Step("verify", seconds=2), keep=False).healed()
-
-
 def _day(story: Story) -> Told:
     """What people did, and what was noise."""
     clock, store = story.clock, story.store
     clock.before_end(20 * 60)
     store.append("session.opened", text="web:ann (approver) signed in from 192.0.2.17", actor="web:ann")
-    told = story.trouble("app1", "importer.service", "/opt/importer/bin/import: Permission denied")
-    told.chosen(
-        "fix_permissions", "The line says that the program can't be executed.", {"path": "/opt/importer/bin/import"}
-    )
-    told.asked("mode", "healing_mode is propose on app1: a person decides about fix_permissions.", _PLANNED)
+    told = story.trouble("app1", "importer.service", f"{_IMPORT}: Permission denied")
+    told.chosen("fix_permissions", "The line says that the program can't be executed.", {"path": _IMPORT})
+    told.asked("mode", "healing_mode is propose on app1: a person decides about fix_permissions.", _planned(_IMPORT))
     clock.on(240)
     told.answered(Answer.APPROVED, "web:ann", "the deployment lost the bit, seen with ben")
     told.moved(IncidentState.HEALING, "approved by web:ann")
     many = [Step(f"fix_permissions : Look at file {number}", seconds=0.01) for number in range(MANY)]
-    told.ran(RunKind.ACT, *many, Step("fix_permissions : Give it its execute bit", "changed", diff=_MODE))
+    told.ran(RunKind.ACT, *many, Step("fix_permissions : Give it its execute bit", "changed", diff=_mode(_IMPORT)))
     told.ran(RunKind.VERIFY, *_LOOK).healed()
     clock.before_end(17 * 60)
     denied = story.trouble("edge1", "haproxy.service", "haproxy.service: Failed with result 'exit-code'.")
@@ -364,14 +328,14 @@ def _questions(story: Story) -> tuple[Told, Told]:
     first = story.trouble(
         "app1",
         "nightly-report.service",
-        "nightly-report.service: Failed to locate executable /usr/local/bin/nightly-report: Permission denied",
-        "nightly-report.service: Failed at step EXEC spawning /usr/local/bin/nightly-report: Permission denied",
+        f"nightly-report.service: Failed to locate executable {_REPORT}: Permission denied",
+        f"nightly-report.service: Failed at step EXEC spawning {_REPORT}: Permission denied",
     )
     reason = "The program is named, and its execution was denied: its execute bit is gone."
-    first.chosen("fix_permissions", reason, {"path": "/usr/local/bin/nightly-report"})
-    planned = Step("fix_permissions : Give it its execute bit", "changed", diff=_MODE)
+    first.chosen("fix_permissions", reason, {"path": _REPORT})
+    planned = Step("fix_permissions : Give it its execute bit", "changed", diff=_mode(_REPORT))
     first.ran(RunKind.PLAN, Step("fix_permissions : Preflight"), planned)
-    first.asked("mode", "healing_mode is propose on app1: a person decides about fix_permissions.", _PLANNED)
+    first.asked("mode", "healing_mode is propose on app1: a person decides about fix_permissions.", _planned(_REPORT))
     story.clock.before_end(3)
     line = "php8.2-fpm.service: Failed with result 'exit-code'."
     second = story.trouble("web3", "php8.2-fpm.service", line)
