@@ -61,6 +61,8 @@ class Stage:
     #: What the pipeline does with the incident that a report opened.
     pipeline: Callable[[SqlStore, IncidentId], None] = lambda store, incident: None
     triggered: list[dict[str, Any]] = field(default_factory=list)
+    #: Whoever only looks; made once, for an application takes long to be made.
+    reader: TestClient | None = None
 
     def trigger(
         self,
@@ -144,6 +146,11 @@ class Stage:
             heal_wait_seconds=self.wait,
             heal_look_seconds=0.01,
         )
+
+    def get(self, path: str, **asked: Any) -> Answered:
+        """A page, as somebody sees it who has not signed in."""
+        self.reader = self.reader or self.client(token=False)
+        return self.reader.get(path, params=asked, headers={"accept": "text/html"})
 
     def client(self, *, token: bool = True, url: str = URL) -> TestClient:
         headers = {"authorization": f"Bearer {TOKEN}"} if token else {}

@@ -21,15 +21,14 @@ from orchestrator.domain.verdicts import Answer, Facts, Outcome, PathFacts, Unit
 from orchestrator.record.store import SqlStore
 from tests.api.conftest import Stage, asks, heals, make_host, move, run
 from tests.api.test_insights import RESTART, SIGNATURE, breaks_out
-from tests.api.test_pages import EVIL, HTML, csrf, signed_in
+from tests.api.test_pages import EVIL, csrf, signed_in
 from tests.api.test_roles import key
 
 PIN = json.dumps({"action": "restart_service", "parameters": {"service": "nginx"}})
 
 
 def shown(stage: Stage, path: str) -> str:
-    with stage.client(token=False) as client:
-        answer = client.get(path, headers=HTML)
+    answer = stage.get(path)
     assert answer.status_code == 200, answer.text
     return answer.text
 
@@ -389,14 +388,12 @@ def test_the_audit_tells_what_people_did_from_what_healing_bot_did(stage: Stage)
     today, month = f"{datetime.now(UTC):%Y-%m-%d}", f"{datetime.now(UTC):%Y-%m}"
 
     def kinds(**asked: str) -> set[str]:
-        with stage.client(token=False) as client:
-            page = client.get("/audit", params=asked, headers=HTML)
+        page = stage.get("/audit", **asked)
         assert page.status_code == 200
         return set(re.findall(r"<td>([a-z_]+\.[a-z_]+)</td>", page.text))
 
     def exported(lines: str) -> set[str]:
-        with stage.client(token=False) as client:
-            text = client.get("/audit/export", params={"month": month, "lines": lines}).text
+        text = stage.get("/audit/export", month=month, lines=lines).text
         return {json.loads(line)["kind"] for line in text.splitlines()}
 
     people = {"memory.pinned", "api.called"}
@@ -405,10 +402,9 @@ def test_the_audit_tells_what_people_did_from_what_healing_bot_did(stage: Stage)
     assert kinds(lines="people") == exported("people") == people
     assert kinds(lines="healings") == exported("healings") == healings
     assert kinds(until="2020-01-01") == kinds(since="2999-01-01") == set()
-    with stage.client() as client:
-        items = client.get("/api/v1/audit", params={"people": "true"}).json()["items"]
-        assert {one["kind"] for one in items} == people
-        bad = client.get("/audit", params={"since": "yesterday"}, headers=HTML)
+    items = stage.get("/api/v1/audit", people="true").json()["items"]
+    assert {one["kind"] for one in items} == people
+    bad = stage.get("/audit", since="yesterday")
     assert (bad.status_code, "accepted is a day such as 2026-01-31" in bad.text) == (422, True)
 
 
