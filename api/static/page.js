@@ -25,8 +25,8 @@
   function follow() {
     const stream = new EventSource("/api/v1/stream");
     stream.addEventListener("message", look);
+    // Whatever was told since the page was made, or since nothing was heard, is on no stream.
     stream.addEventListener("open", () => {
-      if (!heard.textContent) return;
       heard.textContent = "";
       look();
     });
@@ -39,7 +39,7 @@
     window.addEventListener("pagehide", () => stream.close());
   }
 
-  if (live) follow();
+  if (live?.getAttribute("hx-get")) follow();
   // On a phone the menu is wider than the page.
   document.querySelector("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 
@@ -53,6 +53,6 @@
   // The back button may show a page again as it was left.
   window.addEventListener("pageshow", (event) => {
     for (const form of document.forms) delete form.dataset.sent;
-    if (live && event.persisted) follow();
+    if (live?.getAttribute("hx-get") && event.persisted) follow();
   });
 })();

@@ -178,6 +178,17 @@ def test_answering_twice_says_so(stage: Stage) -> None:
     assert "answered already" in again.text
 
 
+def test_a_button_that_was_pressed_twice_answers_once_and_is_no_error(stage: Stage) -> None:
+    whole_story(stage)
+    (asked,) = stage.store.approvals()
+    with signed_in(stage, Role.APPROVER) as client:
+        form = {"csrf": csrf(client), "answer": "approved", "reason": "yes"}
+        answers = [client.post(f"/approvals/{asked.id}", data=form, follow_redirects=False) for _ in range(2)]
+
+    assert [answer.status_code for answer in answers] == [303, 303]
+    assert [event.kind for event in stage.store.events()].count("approval.approved") == 1
+
+
 def test_a_viewer_sees_who_may_answer_and_can_not(stage: Stage) -> None:
     whole_story(stage)
     (asked,) = stage.store.approvals()

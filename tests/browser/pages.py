@@ -40,6 +40,7 @@ PAGES = {
     "runs": Seen("/runs", "restart_service", "No playbook was run yet"),
     "run": Seen("/runs/{night.good_run}", "Restart it, its failures forgotten", "", ("dark", "phone")),
     "run-failed": Seen("/runs/{night.failed_run}", "Say that it is sick"),
+    "run-going": Seen("/runs/{night.going_run}", "still running"),
     "run-plan": Seen("/runs/{night.plan_run}", "Give it its execute bit"),
     "run-long": Seen("/runs/{night.long_run}", "of 451"),
     "actions": Seen("/actions", "Restart a service", "not tried yet"),

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from playwright.sync_api import Frame, Page, expect
+from datetime import UTC, datetime
+
+from playwright.sync_api import Frame, Page, Route, expect
 
 from orchestrator.domain.access import Role
+from orchestrator.domain.ids import RunId
 from orchestrator.domain.incidents import IncidentState
+from orchestrator.domain.runs import PlaybookResult, RunStatus
 from orchestrator.domain.verdicts import Answer
+from orchestrator.record.artifacts import folder_of
 from tests.browser.conftest import Complaints, Opens, Site
 from tests.support import night
-from tests.support.story import Clock, Story
+from tests.support.story import Clock, Step, Story, leave
 
 
 class Stays:
@@ -66,6 +71,34 @@ def test_a_story_goes_on_to_its_end(own: Site, browse: Opens) -> None:
     assert own.store.move(own.night.going, IncidentState.HEALED, reason, expected=[IncidentState.HEALING])
 
     expect(page.get_by_role("main")).to_contain_text(reason)
+    assert stays
+
+
+def test_what_happens_before_a_page_listens_is_shown(own: Site, browse: Opens) -> None:
+    page, reason = browse(own, "/"), "verified, and silent for 30 s"
+
+    def meanwhile(route: Route) -> None:
+        own.store.move(own.night.going, IncidentState.HEALED, reason, expected=[IncidentState.HEALING])
+        route.continue_()
+
+    page.route("**/api/v1/stream", meanwhile)
+    page.goto(f"/incidents/{own.night.going}")
+
+    expect(page.get_by_role("main")).to_contain_text(reason)
+
+
+def test_a_run_goes_on_to_its_end(own: Site, browse: Opens) -> None:
+    page = browse(own, f"/runs/{own.night.going_run}")
+    stays = Stays(page)
+    expect(page.get_by_role("main")).to_contain_text("No task has ended yet")
+    steps = (Step("restart_service : Restart it", "changed"),)
+    folder = folder_of(own.stage.state().settings.artifacts_dir, own.night.going_run)
+    leave(folder, "cache1", night.ACTIONS["restart_service"].playbook("act"), datetime.now(UTC), steps)
+    result = PlaybookResult(run_id=RunId(own.night.going_run), status=RunStatus.SUCCEEDED, rc=0)
+    own.store.finish(result, slot_shut=False)
+
+    expect(page.get_by_role("main")).to_contain_text("succeeded")
+    expect(page.get_by_role("region", name="Tasks on cache1")).to_contain_text("Restart it")
     assert stays
 
 

@@ -112,6 +112,7 @@ class Night:
     #: The signature of the error that was healed.
     remembered: str
     answered: str
+    going_run: str
     good_run: str
     failed_run: str
     plan_run: str
@@ -151,6 +152,7 @@ def tell(folder: Path, *, attacked: bool = False) -> Night:
         hostile_asked=behind.approval,
         remembered=remembered,
         answered=answered.approval,
+        going_run=going.run(RunKind.ACT),
         good_run=healed.run(RunKind.ACT),
         failed_run=stuck.run(RunKind.VERIFY),
         plan_run=asked.run(RunKind.PLAN),
