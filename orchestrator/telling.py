@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -15,13 +16,21 @@ from orchestrator.notify.wording import Wording
 from orchestrator.ports import Check, Fleet, Store
 from orchestrator.settings import HOME, Settings
 
+log = logging.getLogger("healing.notify")
+
 
 def notifier(loaded: Settings, store: Store, fleet: Fleet, ended: Callable[[], bool]) -> Tellers:
-    """The log, and a teller for each channel. Raises ConfigError for a channel that could never be told."""
+    """The log, and a teller for each channel. Raises ConfigError for a channel that could never be told.
+
+    What is not found out in time, on a busy machine, is no reason to heal nothing: whoever is told later says so.
+    """
     sender = _sender(loaded, ended)
     for channel, outcome in zip(loaded.notify, sender.understood(loaded.notify), strict=True):
-        if not outcome.ok:
-            raise ConfigError(f"[[notify]] {channel.name}: {outcome.problem} Nothing was started.")
+        if outcome.unsure:
+            log.warning("[[notify]] %s: not checked: %s It is tried as it stands.", channel.name, outcome.problem)
+        elif not outcome.ok:
+            key = "url_env" if channel.url_env else "url"
+            raise ConfigError(f"[[notify]] {channel.name}: {key}: {outcome.problem} Nothing was started.")
     wording = _wording(loaded)
     return Tellers(
         tuple(
@@ -65,7 +74,7 @@ def checks(loaded: Settings, told: Callable[[str], Told | None]) -> Iterator[Che
         known = told(channel.name)
         name, about = f"notify {channel.name}", f"{channel.service}: {', '.join(sorted(channel.events))}"
         if not outcome.ok:
-            yield Check(name=name, ok=False, text=outcome.problem)
+            yield Check(name=name, ok=None if outcome.unsure else False, text=outcome.problem)
         elif known is not None and known.problem:
             text = f"{about}; the last message could not be told: {known.problem}"
             yield Check(name=name, ok=False, text=text, fix=f"healer notify test {channel.name}")

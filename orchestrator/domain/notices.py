@@ -86,6 +86,8 @@ class Outcome:
     problem: str = ""
     #: Seconds that the service asks us to wait; 0: it does not say.
     wait: float = 0.0
+    #: It was not found out: the process that tells people was too slow, or died. Says nothing of the channel.
+    unsure: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -30,6 +30,10 @@ _TYPES = {
     Level.WARNING: NotifyType.WARNING,
     Level.FAILURE: NotifyType.FAILURE,
 }
+NOT_UNDERSTOOD = (
+    "Apprise does not understand its URL. Accepted is a service it knows and what that needs, such as "
+    "slack://TOKEN_A/TOKEN_B/TOKEN_C/%23ops; docs/notifications.md has more."
+)
 #: Characters of a problem.
 PROBLEM = 200
 #: Seconds that a receiver may ask us to wait; more is nonsense.
@@ -55,7 +59,7 @@ def deliver(url: str, message: Mapping[str, str] | None) -> Outcome:
     try:
         service = Apprise.instantiate(url, asset=asset, suppress_exceptions=True)
         if service is None or isinstance(service, dict):
-            return Outcome(ok=False, problem="Apprise does not understand its URL. docs/notifications.md has examples.")
+            return Outcome(ok=False, problem=NOT_UNDERSTOOD)
         if message is None:
             return Outcome(ok=True)
         if "overflow=" not in url:

@@ -34,7 +34,7 @@ class Sender:
         return _unset(channel) if channel.url is None else self._ask((channel,), message)[0]
 
     def understood(self, channels: Sequence[Channel]) -> tuple[Outcome, ...]:
-        """For each channel whether Apprise understands its URL; nothing is sent."""
+        """For each channel whether Apprise understands its URL, or that it was not found out; nothing is sent."""
         known = [channel for channel in channels if channel.url is not None]
         answers = iter(self._ask(known, None) if known else ())
         return tuple(next(answers) if channel.url is not None else _unset(channel) for channel in channels)
@@ -69,7 +69,7 @@ class Sender:
                         if self._ended():
                             return _all(number, "healer serve ends.")
                         if time.monotonic() >= deadline:
-                            return _all(number, f"it did not take the message within {self._seconds:g} s.")
+                            return _all(number, f"it gave no answer within {self._seconds:g} s.")
             finally:
                 with suppress(ProcessLookupError):
                     os.killpg(child.pid, signal.SIGKILL)
@@ -84,4 +84,4 @@ def _unset(channel: Channel) -> Outcome:
 
 
 def _all(number: int, problem: str) -> tuple[Outcome, ...]:
-    return (Outcome(ok=False, problem=problem),) * number
+    return (Outcome(ok=False, problem=problem, unsure=True),) * number

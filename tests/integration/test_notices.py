@@ -290,7 +290,7 @@ def test_a_receiver_that_never_answers_is_left_after_so_long(receiver: HttpRecei
     url = f"json://127.0.0.1:{receiver.port}/{KEY}?rto=600"
     outcome = Sender(ENVIRONMENT, seconds=3.0)(channel(url), MINE)
 
-    assert outcome == Outcome(ok=False, problem="it did not take the message within 3 s.")
+    assert outcome == Outcome(ok=False, problem="it gave no answer within 3 s.", unsure=True)
 
 
 def test_a_worker_that_ends_does_not_wait_for_a_receiver(receiver: HttpReceiver) -> None:
@@ -304,7 +304,7 @@ def test_a_worker_that_ends_does_not_wait_for_a_receiver(receiver: HttpReceiver)
 
     outcome = Sender(ENVIRONMENT, asked)(channel(f"json://127.0.0.1:{receiver.port}/?rto=600"), MINE)
 
-    assert outcome == Outcome(ok=False, problem="healer serve ends.")
+    assert outcome == Outcome(ok=False, problem="healer serve ends.", unsure=True)
 
 
 def test_a_variable_that_is_not_set_and_a_child_that_dies_are_sentences(tmp_path: Path) -> None:
@@ -377,5 +377,26 @@ def test_doctor_names_channels_that_can_be_told_and_a_file_that_shows_their_urls
 def test_serve_refuses_a_channel_that_could_never_be_told(config: Path) -> None:
     config.write_text('[[notify]]\nname = "ops"\nurl_env = "PAGER"\n', encoding="utf-8")
 
-    with pytest.raises(ConfigError, match=r"ops: the environment variable PAGER is not set\. Nothing was started\."):
+    with pytest.raises(ConfigError, match=r"ops: url_env: the .* PAGER is not set\. Nothing was started\."):
         telling.notifier(settings.load(config, {}), MemoryStore(), FakeFleet(), lambda: False)
+
+
+def test_serve_refuses_a_url_that_nobody_understands_and_names_one_that_is(config: Path) -> None:
+    config.write_text('[[notify]]\nname = "ops"\nurl = "nosuch://host/key"\n', encoding="utf-8")
+
+    with pytest.raises(ConfigError, match=r"ops: url: Apprise does not understand.*Accepted is .*slack://") as refused:
+        telling.notifier(settings.load(config, {}), MemoryStore(), FakeFleet(), lambda: False)
+    assert "nosuch" not in str(refused.value)
+
+
+def test_serve_begins_though_its_channels_could_not_be_looked_at_in_time(
+    config: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(telling, "Sender", lambda environment, ended: Sender(environment, ended, seconds=0.0))
+    loaded = settings.load(config, {})
+
+    made = telling.notifier(loaded, MemoryStore(), FakeFleet(), lambda: False)
+
+    assert len(made.tellers) == 2
+    assert ["good" in caplog.text, "bad" in caplog.text, KEY in caplog.text] == [True, True, False]
+    assert [check.ok for check in telling.checks(loaded, MemoryStore().told)][:2] == [None, None]
