@@ -6,18 +6,16 @@ memory small.
 
 from __future__ import annotations
 
-import json
 import os
 import pwd
 import threading
-import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from orchestrator import choosers, locks, telling
+from orchestrator import choosers, locks, looks, telling
 from orchestrator import settings as settings_module
 from orchestrator.domain.exchanges import Usage
 from orchestrator.domain.hosts import Host
@@ -332,23 +330,17 @@ def require_worker(loaded: Settings, store: Store) -> None:
 
 
 def look(loaded: Settings, host: str) -> int:
-    """Ask the live worker for one pass over a host; returns the ledger's position before it.
-
-    Raises StoreUnavailable at once where no worker is alive, InventoryError for an unknown host.
-    """
-    store = open_record(loaded)
+    """As looks.ask, of the live worker. Raises StoreUnavailable at once where none is alive."""
+    store, hosts = open_record(loaded), fleet(loaded)
     require_worker(loaded, store)
-    fleet(loaded).host(host)
+    hosts.host(host)
     from orchestrator.engine import EngineClient
 
-    newest = store.append("look.asked", host=host, text=f"{actor()} asks for a pass over {host}", actor=actor())
     client = EngineClient(loaded.engine_url)
     try:
-        asked = json.dumps({"host": host, "actor": actor()})
-        client.start("look", f"look-{newest.seq:012d}-{uuid.uuid4().hex[:8]}", asked, host=host)
+        return looks.ask(store, hosts, client, host, actor())
     finally:
         client.close()
-    return newest.seq
 
 
 def cancel_runs(loaded: Settings) -> list[str]:

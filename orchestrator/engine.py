@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from contextvars import Context, ContextVar
+from contextvars import ContextVar
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -216,17 +216,15 @@ class DurableEngine:
     def start(
         self, workflow: str, workflow_id: str, argument: str, *, host: str | None = None, delay: float = 0.0
     ) -> None:
-        """See ports.Engine; `delay` seconds pass before it may begin, without holding a thread."""
+        """See ports.Engine."""
 
-        def enqueue() -> None:
+        if _IN_STEP.get():
+            raise RuntimeError(f"{workflow} is started inside a step; start it between steps")
+        with _translated():
             self._dbos.enqueue_workflow_with_options(
                 _options(workflow, workflow_id, host, delay),  # type: ignore[arg-type]  # built as a plain dict
                 argument,
             )
-
-        with _translated():
-            # DBOS lets a step start nothing, so a step does it as if outside: again after a crash, by the same id.
-            Context().run(enqueue) if _IN_STEP.get() else enqueue()
 
     def alive(self, workflow_id: str) -> bool:
         """See ports.Engine."""

@@ -166,10 +166,10 @@ class Engine(Protocol):
     def start(
         self, workflow: str, workflow_id: str, argument: str, *, host: str | None = None, delay: float = 0.0
     ) -> None:
-        """Enqueue by id: the same id again is the same workflow. A step may do so too.
+        """Enqueue by id: the same id again is the same workflow. Between steps alone.
 
         `host` takes that host's only slot of the workflow's queue; `delay` seconds pass first, without holding a
-        thread. Raises StoreUnavailable.
+        thread. Raises StoreUnavailable; RuntimeError inside of a step, which runs again after a crash.
         """
         ...
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -17,7 +17,7 @@ from orchestrator.detect.detector import Detector
 from orchestrator.domain import ids
 from orchestrator.domain.actions import ESCALATE, Action, Decision, ParameterSource
 from orchestrator.domain.hosts import Host
-from orchestrator.domain.ids import IncidentId, RunId, Signature
+from orchestrator.domain.ids import IncidentId, Signature
 from orchestrator.domain.incidents import UNDER_WAY, Incident, IncidentState, Origin
 from orchestrator.domain.runs import PlaybookJob, PlaybookResult, Run, RunKind, RunStatus
 from orchestrator.domain.verdicts import Facts, Verdict
@@ -142,31 +142,45 @@ class Steps:
             raise Interrupted
 
     def _run(self, incident_id: str, kind: RunKind, *, digest: str = "") -> PlaybookResult:
-        """Run once. A reading that was cut says nothing of the host: it is begun anew once, with a name of its own."""
-        result = self._run_as(ids.run_id(IncidentId(incident_id), kind), incident_id, kind, digest)
-        if kind in READING and result.status in CUT:
-            return self._run_as(ids.second_run_id(IncidentId(incident_id), kind), incident_id, kind, digest)
-        return result
-
-    def _run_as(self, run_id: RunId, incident_id: str, kind: RunKind, digest: str) -> PlaybookResult:
+        """Run it for one incident on its host, as `_play` does."""
         action, decision = self._action(incident_id), self._decision(incident_id)
-        host, settings = self._host(incident_id), self._rooms.settings
-        job = PlaybookJob(
-            run_id=run_id,
+        job = self._job(incident_id, kind, action, decision.parameters, (self._host(incident_id),), digest)
+        return self._play(job, incident_id)
+
+    def _job(
+        self,
+        incident_id: str,
+        kind: RunKind,
+        action: Action,
+        parameters: Mapping[str, str],
+        hosts: tuple[Host, ...],
+        digest: str,
+    ) -> PlaybookJob:
+        """Of an incident, or of an outbreak by its id."""
+        return PlaybookJob(
+            run_id=ids.run_id(IncidentId(incident_id), kind),
             incident_id=IncidentId(incident_id),
             kind=kind,
             action=action.id,
             playbook=action.playbook(kind),
-            roles=settings.roles_dir,
-            parameters=decision.parameters,
-            hosts=(host,),
+            roles=self._rooms.settings.roles_dir,
+            parameters=parameters,
+            hosts=hosts,
             task_timeout=action.task_timeout,
             run_timeout=action.run_timeout,
             digest=digest,
         )
-        return self._execute(job)
 
-    def _execute(self, job: PlaybookJob, signatures: frozenset[Signature] | None = None) -> PlaybookResult:
+    def _play(self, job: PlaybookJob, owner: str, signatures: frozenset[Signature] | None = None) -> PlaybookResult:
+        """Run once, by the name of its owner, an incident or a wave. A reading that was cut says nothing of the host:
+        it is begun anew once, with a name of its own."""
+        name = IncidentId(owner)
+        result = self._execute(replace(job, run_id=ids.run_id(name, job.kind)), signatures)
+        if job.kind in READING and result.status in CUT:
+            return self._execute(replace(job, run_id=ids.second_run_id(name, job.kind)), signatures)
+        return result
+
+    def _execute(self, job: PlaybookJob, signatures: frozenset[Signature] | None) -> PlaybookResult:
         """Run it, waiting a while for whoever may still be at work on a host. See ports.Executor."""
         for _ in range(BUSY_TRIES):
             result = self._rooms.executor.execute(job, signatures)

@@ -8,21 +8,19 @@ run touch a host that a wave holds.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, TypeVar
 
 from orchestrator.domain import ids
 from orchestrator.domain.actions import Action
-from orchestrator.domain.hosts import Host
 from orchestrator.domain.ids import IncidentId
 from orchestrator.domain.incidents import IncidentState
 from orchestrator.domain.outbreaks import Member, MemberEnd, Outbreak, OutbreakState, wave_size
-from orchestrator.domain.runs import PlaybookJob, PlaybookResult, Run, RunKind
+from orchestrator.domain.runs import PlaybookResult, Run, RunKind
 from orchestrator.domain.verdicts import Outcome
 from orchestrator.errors import HealingError, InventoryError, RecordError, StoreUnavailable, TemporaryError
 from orchestrator.follow_up import FollowUps
 from orchestrator.healing import Healing
-from orchestrator.steps import AFTER_ACT, BUSY_PAUSE, BUSY_TRIES, CUT, PASSING, READING, Rooms
+from orchestrator.steps import AFTER_ACT, BUSY_PAUSE, BUSY_TRIES, PASSING, Rooms
 from orchestrator.turns import Turns
 from orchestrator.verify import judgement
 from orchestrator.verify.judgement import Check, Next
@@ -270,27 +268,12 @@ class Waves(FollowUps, Turns):
     def _run_wave(
         self, outbreak_id: str, number: int, kind: RunKind, members: Sequence[Member], digest: str = ""
     ) -> PlaybookResult:
-        """As a healing's own run: a reading that was cut is begun anew once."""
-        wave, outbreak, action = ids.wave_id(outbreak_id, number), self._outbreak(outbreak_id), self._deed(outbreak_id)
-        hosts: tuple[Host, ...] = tuple(self._rooms.fleet.host(one.host) for one in members)
-        job = PlaybookJob(
-            run_id=ids.run_id(wave, kind),
-            incident_id=IncidentId(outbreak_id),
-            kind=kind,
-            action=action.id,
-            playbook=action.playbook(kind),
-            roles=self._rooms.settings.roles_dir,
-            parameters=outbreak.parameters,
-            hosts=hosts,
-            task_timeout=action.task_timeout,
-            run_timeout=action.run_timeout,
-            digest=digest,
-        )
+        """As a healing's own run."""
+        hosts = tuple(self._rooms.fleet.host(one.host) for one in members)
+        parameters = self._outbreak(outbreak_id).parameters
+        job = self._job(outbreak_id, kind, self._deed(outbreak_id), parameters, hosts, digest)
         signatures = frozenset().union(*(self._store.signatures(one.incident_id) for one in members))
-        result = self._execute(job, signatures)
-        if kind in READING and result.status in CUT:
-            return self._execute(replace(job, run_id=ids.second_run_id(wave, kind)), signatures)
-        return result
+        return self._play(job, ids.wave_id(outbreak_id, number), signatures)
 
     # the end of a wave ------------------------------------------------------------------------------
 

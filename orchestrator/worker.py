@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 
+from orchestrator import looks
 from orchestrator.answering import Desk
 from orchestrator.detect.severity import severity
 from orchestrator.detect.signature import signature
@@ -173,17 +174,9 @@ class Worker:
         self._rooms.engine.step("look", self._look, argument)
 
     def ask_look(self, host: str, actor: str) -> int:
-        """Ask for one pass over a host; the number of the ledger's line about it, which `look.ended` names as `asked`.
-
-        Raises InventoryError for an unknown host, TemporaryError where it ends.
-        """
+        """As looks.ask. Raises also TemporaryError where it ends."""
         self._require_begin()
-        rooms = self._rooms
-        name = rooms.fleet.host(host).name
-        seq = rooms.store.append("look.asked", host=name, text=f"{actor} asks for a pass over {name}", actor=actor).seq
-        asked = json.dumps({"host": name, "actor": actor, "seq": seq})
-        rooms.engine.start("look", f"look-{seq:012d}", asked, host=name)
-        return seq
+        return looks.ask(self._rooms.store, self._rooms.fleet, self._rooms.engine, host, actor)
 
     def _require_begin(self) -> None:
         if self._draining.is_set():
@@ -212,7 +205,7 @@ class Worker:
             host=name,
             text=text,
             actor=str(asked["actor"]),
-            data={"incidents": open_now, "asked": asked.get("seq", 0)},
+            data={"incidents": open_now, "asked": asked["seq"]},
         )
 
     def trigger(

@@ -24,7 +24,7 @@ def heal(
     """Look at one host now, heal what is found, and follow it. Needs a running `healer serve`."""
     settings = wiring.settings(context.obj)
     store = wiring.open_record(settings)
-    after = wiring.look(settings, host)
+    after = asked = wiring.look(settings, host)
     deadline, looked = time.monotonic() + wait, time.monotonic()
     opened: set[str] = set()
     done = False
@@ -35,7 +35,7 @@ def heal(
                 continue
             if not as_json:
                 output.say(runs.line(event))
-            if event.kind == "look.ended":
+            if event.kind == "look.ended" and event.data.get("asked") == asked:
                 done = True
                 opened |= {str(one) for one in event.data.get("incidents", ())}
         found = [incident for one in opened if (incident := store.incident(one))]

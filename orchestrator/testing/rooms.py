@@ -168,9 +168,7 @@ class InlineEngine:
         self, workflow: str, workflow_id: str, argument: str, *, host: str | None = None, delay: float = 0.0
     ) -> None:
         if self._in_step:
-            raise AssertionError(
-                f"{workflow} is started inside a step, and would be again with it; start it between steps"
-            )
+            raise RuntimeError(f"{workflow} is started inside a step; start it between steps")
         if workflow_id in self.started:
             return
         self.started[workflow_id] = (workflow, argument, host, delay)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.domain.actions import Decision
+from orchestrator.domain.actions import Candidate, Decision
 from orchestrator.domain.hosts import Connection, Host
 from orchestrator.domain.ids import Cursor, IncidentId, RunId, Signature
 from orchestrator.domain.incidents import (
@@ -422,6 +422,27 @@ def test_only_quiet_ends_expire(store: Store) -> None:
 
 
 # decisions, verdicts, approvals --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "offered",
+    [
+        None,
+        (),
+        (
+            Candidate(action="restart_service", values={"service": ("nginx.service", "php\u2028.service")}),
+            Candidate(action="free_disk_space", values={}),
+        ),
+    ],
+)
+def test_what_a_decision_was_offered_comes_back_as_it_was(store: Store, offered: tuple[Candidate, ...] | None) -> None:
+    (incident,) = store.absorb("web1", "journal", [signal()], None)
+    decision = Decision(
+        action="restart_service", parameters={}, reason="why", chooser="fake", shown_digest="d", offered=offered
+    )
+    store.record_decision(incident, decision)
+
+    assert store.decision(incident) == decision
 
 
 def test_the_last_decision_stands_and_repeating_it_writes_nothing(store: Store) -> None:

@@ -346,7 +346,7 @@ def test_what_a_look_opens_is_begun_by_the_sweep() -> None:
     one = desk()
     one.collector.records["web1"] = [error()]
 
-    one.worker.look(json.dumps({"host": "web1", "actor": "cli:op"}))
+    one.worker.look(json.dumps({"host": "web1", "actor": "cli:op", "seq": 7}))
 
     (incident,) = one.store.incidents()
     assert one.store.events()[-1].kind == "look.ended"
@@ -359,12 +359,12 @@ def test_a_look_counts_no_record_twice_and_names_what_is_open() -> None:
     one = desk(held=False)
     one.feed(error())
 
-    one.worker.look(json.dumps({"host": "web1", "actor": "cli:op"}))
+    one.worker.look(json.dumps({"host": "web1", "actor": "cli:op", "seq": 7}))
 
     (incident,) = one.store.incidents()
     ended = one.store.events()[-1]
     assert incident.count == 1
-    assert (ended.kind, ended.actor, ended.data) == ("look.ended", "cli:op", {"incidents": [incident.id], "asked": 0})
+    assert (ended.kind, ended.actor, ended.data) == ("look.ended", "cli:op", {"incidents": [incident.id], "asked": 7})
 
 
 @pytest.mark.parametrize("failure", [HostUnreachable("web1 is away"), None])
@@ -374,7 +374,7 @@ def test_a_look_that_fails_says_why(monkeypatch: pytest.MonkeyPatch, failure: Ex
     if failure:
         monkeypatch.setattr(one.collector, "poll", raising(failure))
 
-    one.worker.look(json.dumps({"host": name, "actor": "cli:op"}))
+    one.worker.look(json.dumps({"host": name, "actor": "cli:op", "seq": 7}))
 
     ended = one.store.events()[-1]
     assert ended.kind == "look.ended"
