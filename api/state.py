@@ -10,6 +10,7 @@ from typing import Annotated, Protocol
 from fastapi import Depends, Request
 
 from orchestrator.domain.actions import Action
+from orchestrator.domain.gauges import Gauges
 from orchestrator.domain.records import Severity
 from orchestrator.domain.verdicts import Answer, Approval
 from orchestrator.errors import ConfigError
@@ -57,6 +58,8 @@ class ApiState:
     reading: Callable[[], Sequence[SourceState]]
     #: The whitelist.
     actions: Sequence[Action]
+    #: What the worker knows and the store does not.
+    gauges: Callable[[], Gauges] = Gauges
     #: End every playbook that runs now; their ids.
     cancel: Callable[[], Sequence[str]] = tuple
     #: Of signed webhooks; '': they are switched off.

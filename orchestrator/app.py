@@ -18,6 +18,7 @@ from typing import IO, TYPE_CHECKING, Any
 from orchestrator import choosers, locks, looks, telling
 from orchestrator import settings as settings_module
 from orchestrator.domain.exchanges import Usage
+from orchestrator.domain.gauges import Gauges
 from orchestrator.domain.hosts import Host
 from orchestrator.domain.ids import Signature
 from orchestrator.domain.notices import Told
@@ -220,6 +221,7 @@ def _worker(loaded: Settings, lock: IO[bytes]) -> Worker:
         loaded.max_parallel_healings,
     )
     notifier = telling.notifier(loaded, store, hosts, ended.is_set)
+    away = choosers.breaker(loaded)
     rooms = Rooms(
         settings=loaded,
         engine=engine,
@@ -227,13 +229,17 @@ def _worker(loaded: Settings, lock: IO[bytes]) -> Worker:
         fleet=hosts,
         catalog=actions,
         detector=Detector(tuple(actions.actions.values())),
-        chooser=choosers.remembering(loaded, store.precedents, store.record_exchange),
+        chooser=choosers.remembering(loaded, store.precedents, store.record_exchange, away),
         probe=probe,
         executor=executor,
         notifier=notifier,
         alarm=StoreAlarm(notifier),
         now=lambda: datetime.now(UTC),
         wait=ended.wait,
+        gauges=lambda: Gauges(
+            model_away=None if loaded.gemini_api_key is None else away.is_open,
+            notices_held=dict(teller.held for teller in notifier.tellers),
+        ),
     )
     healing = held["healing"] = Healing(rooms)
     waves = held["waves"] = Waves(rooms, healing)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from orchestrator.decide.breaker import Breaker
 from orchestrator.domain.exchanges import Exchange, Usage
 from orchestrator.domain.ids import Signature
 from orchestrator.domain.precedents import Precedents
@@ -13,20 +14,27 @@ from orchestrator.ports import Chooser
 from orchestrator.settings import Settings
 
 
+def breaker(loaded: Settings) -> Breaker:
+    """Of the model: closed for now."""
+    return Breaker(failures=loaded.gemini_breaker_failures, seconds=loaded.gemini_breaker_seconds, clock=time.monotonic)
+
+
 def chooser(
-    loaded: Settings, record: Callable[[str, Exchange], None] | None = None, prompt: Path | None = None
+    loaded: Settings,
+    record: Callable[[str, Exchange], None] | None = None,
+    prompt: Path | None = None,
+    away: Breaker | None = None,
 ) -> Chooser:
     """Gemini where a key is set, with the embedded chooser for when it is away; else the embedded chooser alone.
 
-    `record` keeps what the model was asked and answered; None: nothing is kept. `prompt`: other words than ours. Raises
-    ConfigError for a file that is no prompt.
+    `record` keeps what the model was asked and answered; None: nothing is kept. `prompt`: other words than ours.
+    `away` opens while the model gives no answer; None: one of its own. Raises ConfigError for a file that is no prompt.
     """
     from orchestrator.decide.embedded import EmbeddedChooser
 
     embedded = EmbeddedChooser()
     if loaded.gemini_api_key is None:
         return embedded
-    from orchestrator.decide.breaker import Breaker
     from orchestrator.decide.fallback import FallbackChooser
     from orchestrator.decide.gemini import GeminiChooser, GeminiOptions
     from orchestrator.decide.wording import PROMPT, wording
@@ -45,21 +53,19 @@ def chooser(
         price_out=loaded.gemini_price_out,
         prompt=prompt or PROMPT,
     )
-    breaker = Breaker(
-        failures=loaded.gemini_breaker_failures, seconds=loaded.gemini_breaker_seconds, clock=time.monotonic
-    )
-    return FallbackChooser(GeminiChooser(options, record=record), embedded, breaker)
+    return FallbackChooser(GeminiChooser(options, record=record), embedded, away or breaker(loaded))
 
 
 def remembering(
     loaded: Settings,
     past: Callable[[Signature], Precedents],
     record: Callable[[str, Exchange], None] | None = None,
+    away: Breaker | None = None,
 ) -> Chooser:
     """The same, behind memory: what healed an error before is chosen again. `past` is what memory knows."""
     from orchestrator.decide.memory import MemoryChooser
 
-    return MemoryChooser(chooser(loaded, record), past, healed_times=loaded.memory_healed_times)
+    return MemoryChooser(chooser(loaded, record, away=away), past, healed_times=loaded.memory_healed_times)
 
 
 def described(loaded: Settings, usage: Usage | None) -> str:

@@ -16,6 +16,7 @@ from orchestrator.catalog import Catalog
 from orchestrator.detect.detector import Detector
 from orchestrator.domain import ids
 from orchestrator.domain.actions import ESCALATE, Action, Decision, ParameterSource
+from orchestrator.domain.gauges import Gauges
 from orchestrator.domain.hosts import Host
 from orchestrator.domain.ids import IncidentId, Signature
 from orchestrator.domain.incidents import UNDER_WAY, Incident, IncidentState, Origin
@@ -68,6 +69,8 @@ class Rooms:
     now: Callable[[], datetime]
     #: Waits so many seconds; True: the worker ends.
     wait: Callable[[float], bool]
+    #: What `healer serve` is asked of, beyond what is recorded.
+    gauges: Callable[[], Gauges] = Gauges
     #: Held while one healing is judged and let in: the next one is judged by what this one takes up.
     admission: threading.Lock = field(default_factory=threading.Lock, repr=False)
 

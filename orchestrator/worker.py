@@ -94,6 +94,7 @@ class Worker:
         self.store, self.fleet, self.desk = rooms.store, rooms.fleet, Desk.within(rooms)
         self.hosts = rooms.fleet.hosts()
         self.chooser = rooms.chooser.name
+        self.gauges = rooms.gauges
         self.actions = tuple(rooms.catalog.actions.values())
 
     def regularly(self, seconds: float, function: Callable[[], None]) -> None:

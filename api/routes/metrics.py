@@ -18,6 +18,9 @@ from api.state import ApiState, State
 from orchestrator.domain.access import Role
 from orchestrator.domain.health import STANDING
 from orchestrator.domain.incidents import FINAL, IncidentState
+from orchestrator.domain.verdicts import Outcome
+from orchestrator.fleet_state import fleet_state
+from orchestrator.guard import breaker
 from orchestrator.ports import Statistics
 
 router = APIRouter(dependencies=[needs(Role.VIEWER)])
@@ -51,15 +54,18 @@ class Healings(Collector):
 
 
 class Fleet(Collector):
-    """What is done by action, group and result; what waits; how hosts are read; what the model was asked."""
+    """What is done by action, group and result; what waits, failed too often and was told; how hosts are read; what the
+    model was asked."""
 
     def __init__(self, state: ApiState) -> None:
         self._state = state
 
     def collect(self) -> Iterable[Metric]:
-        """A host counts in each of its groups. Everything is of the store's record, so nothing starts at 0 again."""
+        """A host counts in each of its groups. Every count is of the store's record, so none starts at 0 again."""
         yield from self._acts()
         yield from self._waiting()
+        yield from self._breakers()
+        yield from self._notices()
         yield from self._hosts()
         yield from self._model()
 
@@ -85,14 +91,49 @@ class Fleet(Collector):
         for state in sorted(STANDING):
             incidents.add_metric([state.value], standing.get(state, 0))
         yield incidents
-        waiting = standing.get(IncidentState.OPEN, 0) + standing.get(IncidentState.HEALING, 0)
-        yield GaugeMetricFamily("healing_queue_depth", "Incidents that wait for a plan or a host.", value=waiting)
+        turns = sum(one.outcome is Outcome.WAITS for one in self._state.store.places())
+        queue = GaugeMetricFamily(
+            "healing_queue_depth",
+            "Incidents in each line: for a plan, for their turn among the fleet, and at their host.",
+            labels=["line"],
+        )
+        queue.add_metric(["plan"], standing.get(IncidentState.OPEN, 0))
+        queue.add_metric(["turn"], turns)
+        queue.add_metric(["host"], max(0, standing.get(IncidentState.HEALING, 0) - turns))
+        yield queue
         stopped = self._state.store.stopped() is not None
         yield GaugeMetricFamily("healing_stopped", "1 while the kill switch holds.", value=float(stopped))
         seen = self._state.store.worker_seen()
         yield GaugeMetricFamily(
             "healing_worker_seen_timestamp_seconds", "When a worker beat last.", value=seen.timestamp() if seen else 0.0
         )
+
+    def _breakers(self) -> Iterable[Metric]:
+        state = self._state
+        fleet = fleet_state(state.store, state.fleet.hosts(), state.settings, datetime.now(UTC))
+        breakers = GaugeMetricFamily(
+            "healing_breaker_open",
+            "1 while too much failed: of the fleet, of an action, or of the model.",
+            labels=["breaker"],
+        )
+        for name, is_open in breaker.standing(fleet, sorted(one.id for one in state.actions)):
+            breakers.add_metric([name], float(is_open))
+        away = state.gauges().model_away
+        if away is not None:
+            breakers.add_metric(["model"], float(away))
+        yield breakers
+
+    def _notices(self) -> Iterable[Metric]:
+        sent = CounterMetricFamily("healing_notify_messages", "Messages that were told.", labels=["channel"])
+        failed = CounterMetricFamily("healing_notify_failures", "Tries to tell that failed.", labels=["channel"])
+        held = GaugeMetricFamily("healing_notify_held", "Notices that wait to be told.", labels=["channel"])
+        waiting = self._state.gauges().notices_held
+        for channel in self._state.settings.notify:
+            told = self._state.store.told(channel.name)
+            sent.add_metric([channel.name], told.messages if told else 0)
+            failed.add_metric([channel.name], told.failures if told else 0)
+            held.add_metric([channel.name], waiting.get(channel.name, 0))
+        yield from (sent, failed, held)
 
     def _hosts(self) -> Iterable[Metric]:
         up = GaugeMetricFamily("healing_source_up", "1 where the host is being read.", labels=["host"])

@@ -81,6 +81,7 @@ def http(loaded: Settings, running: Worker) -> Server:
         trigger=running.trigger,
         look=running.ask_look,
         reading=running.states,
+        gauges=running.gauges,
         actions=running.actions,
         answer=running.desk.answer,
         answer_outbreak=lambda *given: answer_outbreak(running.desk, *given),

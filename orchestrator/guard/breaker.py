@@ -34,6 +34,17 @@ def failing(question: Question) -> str | None:
     return None
 
 
+def standing(fleet: FleetState, actions: Iterable[str]) -> Iterator[tuple[str, bool]]:
+    """Whether each breaker is open, by the action's id, `fleet` for the one over all; after its cool-down it still is,
+    until a probe has closed it."""
+    whole = True
+    for action in actions:
+        for scope, attempts in _scopes(fleet, action):
+            if whole or scope != FLEET:
+                yield "fleet" if scope == FLEET else action, opened(attempts, fleet.limits) is not None
+            whole = False
+
+
 def probing(fleet: FleetState, action: str, now: datetime, tried: Collection[str]) -> str | None:
     """Why a probe has to wait: its breaker is half-open, and another is under way. `tried`: what else was let in."""
     for scope, attempts in _scopes(fleet, action):

@@ -93,6 +93,11 @@ class Backlog:
         self._limited = False
 
     @property
+    def held(self) -> int:
+        """How many notices wait."""
+        return sum(map(len, self._waiting.values())) + sum(one.count for one in self._late.values())
+
+    @property
     def full(self) -> bool:
         """No more is taken before something was told or is late."""
         return sum(map(len, self._waiting.values())) >= KEPT

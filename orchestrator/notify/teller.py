@@ -71,6 +71,11 @@ class Teller:
         self._read = self._noted = 0
         self._tries, self._again, self._said = 0, 0.0, float("-inf")
 
+    @property
+    def held(self) -> tuple[str, int]:
+        """The channel's name, and how many notices wait for it."""
+        return self._channel.name, self._backlog.held
+
     def alarm(self, key: str, sentence: str) -> None:
         """Of healing-bot itself: told without the store, which may be what is broken. The newest alone counts."""
         if NoticeKind.STORE in self._channel.events:

@@ -17,6 +17,7 @@ from api.state import ApiState
 from orchestrator import catalog
 from orchestrator import settings as settings_module
 from orchestrator.domain import ids
+from orchestrator.domain.gauges import Gauges
 from orchestrator.domain.hosts import Connection, Host, HostPolicy, Mode
 from orchestrator.domain.ids import IncidentId, RunId, Signature
 from orchestrator.domain.incidents import IncidentState, Origin, Signal, Subject, SubjectKind
@@ -55,6 +56,9 @@ class Stage:
     api_url: str = ""
     wait: float = 60.0
     webhook_secret: str = ""
+    #: Settings beside those above.
+    settings: dict[str, Any] = field(default_factory=dict)
+    gauges: Gauges = Gauges()  # noqa: RUF009  # frozen
     canceled: int = 0
     #: Why no answer is taken.
     bar: str = ""
@@ -133,6 +137,7 @@ class Stage:
                 inject_errors=self.inject_errors,
                 api_host=self.api_host,
                 api_url=self.api_url,
+                **self.settings,
             ),
             token=TOKEN,
             trigger=self.trigger,
@@ -141,6 +146,7 @@ class Stage:
             look=self.look,
             reading=lambda: (SourceState(host="web1", state="connected"),),
             actions=tuple(WHITELIST.values()),
+            gauges=lambda: self.gauges,
             webhook_secret=self.webhook_secret,
             cancel=self.cancel,
             heal_wait_seconds=self.wait,

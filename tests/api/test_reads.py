@@ -9,8 +9,10 @@ import pytest
 from fastapi.testclient import TestClient
 
 from orchestrator.domain import ids
+from orchestrator.domain.gauges import Gauges
 from orchestrator.domain.hosts import Mode
 from orchestrator.domain.incidents import IncidentState, Origin
+from orchestrator.domain.notices import Channel, Told
 from orchestrator.domain.records import Severity
 from orchestrator.domain.runs import RunKind, RunStatus
 from tests.api.conftest import Stage, asks, assert_error, heals, make_host, move, run
@@ -107,6 +109,42 @@ def test_metrics_have_the_four_names_and_their_values(stage: Stage, client: Test
     assert "# TYPE healing_attempts_total counter" in lines
     assert "# TYPE healing_duration_seconds histogram" in lines
     assert 'healing_duration_seconds_bucket{le="+Inf"} 2.0' in lines
+
+
+def test_metrics_say_what_waits_what_failed_too_often_and_who_was_told(stage: Stage) -> None:
+    stage.settings = {
+        "notify": (Channel(name="ops", url=None), Channel(name="new", url=None)),
+        "breaker_least_attempts": 2,
+        "breaker_last_attempts": 2,
+    }
+    stage.store.record_told(Told(channel="ops", through={}, messages=3, failures=2))
+    stage.gauges = Gauges(model_away=True, notices_held={"ops": 4})
+    for number in range(2):
+        failed = stage.open(unit=f"{number}.service")
+        run(stage.store, failed, RunKind.ACT, RunStatus.FAILED)
+        move(stage.store, failed, IncidentState.ESCALATED)
+    stage.open(unit="plan.service")
+    move(stage.store, stage.open(unit="host.service"), IncidentState.HEALING)
+    with stage.client() as client:
+        lines = client.get("/metrics").text.splitlines()
+        stage.gauges = Gauges()
+    with stage.client() as client:
+        embedded = client.get("/metrics").text
+
+    assert {
+        'healing_queue_depth{line="plan"} 1.0',
+        'healing_queue_depth{line="turn"} 0.0',
+        'healing_queue_depth{line="host"} 1.0',
+        'healing_breaker_open{breaker="fleet"} 1.0',
+        'healing_breaker_open{breaker="restart_service"} 1.0',
+        'healing_breaker_open{breaker="clear_cache"} 0.0',
+        'healing_breaker_open{breaker="model"} 1.0',
+        'healing_notify_messages_total{channel="ops"} 3.0',
+        'healing_notify_failures_total{channel="ops"} 2.0',
+        'healing_notify_held{channel="ops"} 4.0',
+        'healing_notify_held{channel="new"} 0.0',
+    } <= set(lines)
+    assert 'breaker="model"' not in embedded
 
 
 def test_an_incident_is_shown_with_everything(stage: Stage, client: TestClient) -> None:

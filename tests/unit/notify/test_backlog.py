@@ -173,6 +173,11 @@ def test_it_takes_so_much_and_no_more_until_that_is_told_or_late() -> None:
     assert backlog.full
     backlog.age(NOW + 2 * LATE, never)
     assert not backlog.full
+    assert backlog.held == KEPT
+    batch = backlog.due(0.0)
+    assert batch is not None
+    backlog.told(batch)
+    assert backlog.held == 0
 
 
 def _count(told: dict[NoticeKind, int], batch: Batch) -> None:
