@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 from orchestrator.domain.hosts import Secret
 from orchestrator.domain.notices import Channel, NoticeKind
 from orchestrator.domain.records import Severity
+from orchestrator.domain.windows import ACCEPTED, Window, read_window
 from orchestrator.errors import ConfigError
 
 #: Each key of a table, and its sentence; docs/notifications.md has them as they stand here.
@@ -22,6 +23,8 @@ KEYS = {
     "severity": "The mildest incident that is told: DEBUG, INFO, WARNING, ERROR or CRITICAL.",
     "groups": "Inventory groups whose hosts are told of; empty: all hosts.",
     "per_hour": "Messages an hour at most, from 2; a quarter of them is kept for approvals, stops and the store.",
+    "quiet_hours": "Windows as in `healing_windows`; told in them: approvals, stops, the store, and `quiet_severity`.",
+    "quiet_severity": "The mildest incident that is told in quiet hours; what waited is told together afterwards.",
     "window_seconds": "How long notices of a kind are gathered into one message; approvals wait 5 s at most.",
 }
 EVENTS = ", ".join(NoticeKind)
@@ -70,6 +73,8 @@ class _Table:
             events=self._events() or defaults.events,
             severity=self._severity(defaults.severity),
             groups=frozenset(self._strings("groups")),
+            quiet=self._windows(),
+            quiet_severity=self._severity(defaults.quiet_severity, "quiet_severity"),
             per_hour=int(self._number_of("per_hour", defaults.per_hour, 2, 3600, whole=True)),
             window_seconds=self._number_of("window_seconds", defaults.window_seconds, 0, 3600),
         )
@@ -98,10 +103,16 @@ class _Table:
             self._wrong(f"events is empty, so nothing would be told; accepted: {EVENTS}.")
         return frozenset(NoticeKind(word) for word in words)
 
-    def _severity(self, default: Severity) -> Severity:
-        word = self._table.get("severity", default.name)
+    def _windows(self) -> tuple[Window, ...]:
+        try:
+            return tuple(read_window(text) for text in self._strings("quiet_hours"))
+        except ValueError as error:
+            self._wrong(f"quiet_hours {error}; accepted: {ACCEPTED}.")
+
+    def _severity(self, default: Severity, key: str = "severity") -> Severity:
+        word = self._table.get(key, default.name)
         if not isinstance(word, str) or word not in Severity.__members__:
-            self._wrong(f"severity is {word!r}; accepted: {', '.join(Severity.__members__)}.")
+            self._wrong(f"{key} is {word!r}; accepted: {', '.join(Severity.__members__)}.")
         return Severity[word]
 
     def _strings(self, key: str) -> list[str]:

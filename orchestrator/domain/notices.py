@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from orchestrator.domain.hosts import Secret
 from orchestrator.domain.records import Severity
+from orchestrator.domain.windows import Window
 
 
 class NoticeKind(StrEnum):
@@ -52,6 +53,10 @@ class Channel:
     per_hour: int = 30
     #: How long notices of a kind are gathered before they are told as one message.
     window_seconds: float = 30.0
+
+    #: While one is open, only what is urgent is told, and incidents of `quiet_severity` or worse.
+    quiet: tuple[Window, ...] = ()
+    quiet_severity: Severity = Severity.CRITICAL
 
     @property
     def service(self) -> str:

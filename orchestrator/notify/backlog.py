@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from orchestrator.domain.notices import URGENT, Channel, NoticeKind
 from orchestrator.domain.records import Severity
+from orchestrator.domain.windows import is_open
 
 #: Notices that wait on a channel at most; the ledger keeps what follows.
 KEPT = 500
@@ -88,6 +89,7 @@ class Backlog:
 
     def __init__(self, channel: Channel) -> None:
         self._window = channel.window_seconds
+        self._quiet, self._loud = channel.quiet, channel.quiet_severity
         self._waiting: dict[NoticeKind, list[Notice]] = {kind: [] for kind in NoticeKind}
         self._late: dict[NoticeKind, Tally] = {}
         self._limited = False
@@ -107,7 +109,10 @@ class Backlog:
         self._waiting[notice.kind].append(notice)
 
     def age(self, now: datetime, still_open: Callable[[Notice], bool]) -> None:
-        """Put what is too old into tallies, up to the first of its kind that is not; open questions stay."""
+        """Put what is too old into tallies, up to the first of its kind that is not; open questions stay, and what
+        quiet hours hold back as long as there is room."""
+        if is_open(self._quiet, now) and not self.full:
+            return
         for kind, waiting in self._waiting.items():
             while waiting and now - waiting[0].at > LATE:
                 if kind is NoticeKind.APPROVAL and still_open(waiting[0]):
@@ -117,15 +122,22 @@ class Backlog:
                 tally.last, tally.count = notice, tally.count + 1
                 tally.hosts |= {notice.host} - {""}
 
-    def due(self, steady: float) -> Batch | None:
-        """What is told next: what is late before all, then the most urgent kind whose window is over."""
-        if self._late:
+    def due(self, steady: float, now: datetime) -> Batch | None:
+        """What is told next: what is late before all, then the most urgent kind whose window is over. In quiet hours
+        what is bad enough takes along what waited of its kind."""
+        quiet = is_open(self._quiet, now)
+        if self._late and not quiet:
             return Batch(tallies=tuple(self._late.values()), limited=self._limited)
         for kind, waiting in self._waiting.items():
             window = min(self._window, URGENT_WINDOW) if kind in URGENT else self._window
+            if quiet and kind not in URGENT and not any(map(self._is_loud, waiting)):
+                continue
             if waiting and steady - waiting[0].arrived >= window:
                 return Batch(notices=tuple(waiting), limited=self._limited)
         return None
+
+    def _is_loud(self, notice: Notice) -> bool:
+        return notice.severity is None or notice.severity >= self._loud
 
     def limited(self) -> None:
         """What was due had to wait for the hour."""

@@ -89,7 +89,7 @@ class Teller:
         self._read_on()
         if self._unsaved or self._read - self._noted >= NOTE_EVERY:
             self._note()
-        batch = self._backlog.due(self._clock()) if self._clock() >= self._again else None
+        batch = self._backlog.due(self._clock(), self._now()) if self._clock() >= self._again else None
         if batch is None:
             return
         if allowed(self._channel, self._told.sent, self._now(), urgent=batch.urgent):

@@ -48,6 +48,8 @@ events = ["escalated", "approval"]
 severity = "CRITICAL"
 groups = ["db", "web"]
 per_hour = 6
+quiet_hours = ["22:00-06:00 Europe/Berlin"]
+quiet_severity = "ERROR"
 window_seconds = 90
 """
     (channel,) = load(tmp_path, text, {"PAGER": URL}).notify
@@ -56,6 +58,10 @@ window_seconds = 90
     assert channel.events == {NoticeKind.ESCALATED, NoticeKind.APPROVAL}
     assert (channel.severity, channel.groups) == (Severity.CRITICAL, frozenset({"db", "web"}))
     assert (channel.per_hour, channel.window_seconds) == (6, 90.0)
+    assert ([one.text for one in channel.quiet], channel.quiet_severity) == (
+        ["22:00-06:00 Europe/Berlin"],
+        Severity.ERROR,
+    )
 
 
 def test_a_variable_that_is_not_set_stops_no_other_command(tmp_path: Path) -> None:
@@ -102,6 +108,12 @@ def test_the_child_that_tells_people_finds_the_proxy_and_no_key(tmp_path: Path) 
         ('name = "ops"\nurl = "x://y"\nevents = []', "events is empty, so nothing would be told"),
         ('name = "ops"\nurl = "x://y"\nevents = "healed"', "events takes a list of strings"),
         ('name = "ops"\nurl = "x://y"\ngroups = [1]', "groups takes a list of strings"),
+        (
+            'name = "ops"\nurl = "x://y"\nquiet_hours = ["22:00-06:00"]',
+            "quiet_hours has '22:00-06:00', which is no",
+        ),
+        ('name = "ops"\nurl = "x://y"\nquiet_hours = "22:00"', "quiet_hours takes a list of strings"),
+        ('name = "ops"\nurl = "x://y"\nquiet_severity = "LOUD"', "quiet_severity is 'LOUD'; accepted: DEBUG"),
         ('name = "ops"\nurl = "x://y"\nper_hour = 1', "per_hour takes a number from 2 to 3600, got 1"),
         ('name = "ops"\nurl = "x://y"\nper_hour = 2.5', "per_hour takes a whole number"),
         ('name = "ops"\nurl = "x://y"\nwindow_seconds = nan', "window_seconds takes a number"),

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from orchestrator.domain.hosts import Secret
 from orchestrator.domain.notices import URGENT, USUAL, Channel, NoticeKind
 from orchestrator.domain.records import Severity
+from orchestrator.domain.windows import read_window
 from orchestrator.notify.backlog import KEPT, LATE, Backlog, Batch, Notice, allowed, recent, wanted
 
 NOW = datetime(2026, 1, 31, 8, tzinfo=UTC)
@@ -100,8 +101,8 @@ def test_a_window_opens_with_the_first_of_a_kind(kind: NoticeKind, window: float
     backlog.add(notice(1, kind=kind, arrived=100.0))
     backlog.add(notice(2, kind=kind, arrived=100.0 + wait / 2))
 
-    assert backlog.due(100.0 + wait - 0.01) is None or wait == 0
-    batch = backlog.due(100.0 + wait)
+    assert backlog.due(100.0 + wait - 0.01, NOW) is None or wait == 0
+    batch = backlog.due(100.0 + wait, NOW)
     assert batch is not None
     assert [one.seq for one in batch.notices] == [1, 2]
 
@@ -112,7 +113,7 @@ def test_the_most_urgent_is_told_first_and_each_kind_alone() -> None:
     for seq, kind in enumerate(kinds, 1):
         backlog.add(notice(seq, kind=kind))
     told = []
-    while batch := backlog.due(100.0):
+    while batch := backlog.due(100.0, NOW):
         told.append([one.seq for one in batch.notices])
         backlog.told(batch)
 
@@ -122,12 +123,12 @@ def test_the_most_urgent_is_told_first_and_each_kind_alone() -> None:
 def test_what_comes_while_a_message_is_under_way_waits_for_the_next() -> None:
     backlog = Backlog(channel())
     backlog.add(notice(1))
-    batch = backlog.due(100.0)
+    batch = backlog.due(100.0, NOW)
     assert batch is not None
     backlog.add(notice(2, arrived=100.0))
     backlog.told(batch)
 
-    assert backlog.due(129.0) is None
+    assert backlog.due(129.0, NOW) is None
     assert backlog.through(9) == {kind: 1 if kind == NoticeKind.ESCALATED else 9 for kind in NoticeKind}
 
 
@@ -138,7 +139,7 @@ def test_what_is_an_hour_old_is_counted_and_told_before_all() -> None:
     backlog.add(notice(8))
     backlog.add(notice(9, kind=NoticeKind.HEALED, at=NOW - 2 * LATE))
     backlog.age(NOW, never)
-    batch = backlog.due(0.0)
+    batch = backlog.due(0.0, NOW)
 
     assert batch is not None
     assert [(one.kind, one.count, sorted(one.hosts)) for one in batch.tallies] == [
@@ -155,12 +156,12 @@ def test_an_open_question_is_never_only_counted() -> None:
     for seq in (1, 2, 3):
         backlog.add(notice(seq, kind=NoticeKind.APPROVAL, at=NOW - 2 * LATE))
     backlog.age(NOW, lambda one: one.seq == 2)
-    batch = backlog.due(0.0)
+    batch = backlog.due(0.0, NOW)
 
     assert batch is not None
     assert [one.count for one in batch.tallies] == [1]
     backlog.told(batch)
-    following = backlog.due(100.0)
+    following = backlog.due(100.0, NOW)
     assert following is not None
     assert [one.seq for one in following.notices] == [2, 3]
 
@@ -174,7 +175,7 @@ def test_it_takes_so_much_and_no_more_until_that_is_told_or_late() -> None:
     backlog.age(NOW + 2 * LATE, never)
     assert not backlog.full
     assert backlog.held == KEPT
-    batch = backlog.due(0.0)
+    batch = backlog.due(0.0, NOW)
     assert batch is not None
     backlog.told(batch)
     assert backlog.held == 0
@@ -219,12 +220,12 @@ def test_whatever_happens_each_notice_is_told_or_still_to_be_told(steps: list[St
                 backlog.add(notice(one.seq, kind=one.kind, at=one.at, arrived=steady))
         read = len(ledger)
         backlog.age(now, never)
-        batch = backlog.due(steady)
+        batch = backlog.due(steady, NOW)
         if what == "tell" and batch:
             _count(told, batch)
             backlog.told(batch)
             through = {key: max(seq, through[key]) for key, seq in backlog.through(read).items()}
-    while batch := backlog.due(steady + 10_000):
+    while batch := backlog.due(steady + 10_000, NOW):
         _count(told, batch)
         backlog.told(batch)
 
@@ -233,3 +234,45 @@ def test_whatever_happens_each_notice_is_told_or_still_to_be_told(steps: list[St
 
 def test_what_is_usual_holds_all_that_is_urgent() -> None:
     assert URGENT < USUAL
+
+
+NIGHT = read_window("22:00-06:00 UTC")
+
+
+def test_in_quiet_hours_what_is_bad_enough_takes_along_what_waited_of_its_kind() -> None:
+    backlog, night = Backlog(channel(quiet=(NIGHT,), window_seconds=0)), NOW.replace(hour=23)
+    healed = notice(1, kind=NoticeKind.HEALED, at=night)
+    backlog.add(healed)
+    backlog.add(notice(2, at=night))
+    assert backlog.due(100.0, night) is None
+    backlog.age(night + 3 * LATE, never)
+    assert backlog.due(100.0, night + 3 * LATE) is None
+    backlog.add(notice(3, at=night, severity=Severity.CRITICAL))
+    batch = backlog.due(100.0, night)
+    assert batch is not None
+    assert [one.seq for one in batch.notices] == [2, 3]
+    backlog.told(batch)
+    assert backlog.due(100.0, night) is None
+    morning = backlog.due(100.0, NOW)
+    assert morning is not None
+    assert morning.notices == (healed,)
+
+
+@pytest.mark.parametrize("kind", sorted(URGENT))
+def test_what_is_urgent_knows_no_quiet_hours(kind: NoticeKind) -> None:
+    backlog = Backlog(channel(quiet=(NIGHT,)))
+    backlog.add(notice(kind=kind, severity=Severity.WARNING))
+
+    assert backlog.due(100.0, NOW.replace(hour=23)) is not None
+
+
+def test_a_full_night_makes_room_by_numbers_that_are_told_in_the_morning() -> None:
+    backlog, night = Backlog(channel(quiet=(NIGHT,))), NOW.replace(hour=22)
+    for seq in range(KEPT):
+        backlog.add(notice(seq, at=night))
+    backlog.age(night + 2 * LATE, never)
+    assert not backlog.full
+    assert backlog.due(100.0, night + 2 * LATE) is None
+    batch = backlog.due(100.0, NOW)
+    assert batch is not None
+    assert [one.count for one in batch.tallies] == [KEPT]

@@ -14,6 +14,7 @@ from orchestrator.domain.incidents import FLOOD, OPENED_MAX, IncidentState, Sign
 from orchestrator.domain.notices import Channel, Message, NoticeKind, Outcome, Told
 from orchestrator.domain.records import LogRecord, Severity
 from orchestrator.domain.verdicts import Answer, Approval
+from orchestrator.domain.windows import read_window
 from orchestrator.errors import StoreUnavailable
 from orchestrator.notify.teller import FIRST_PAUSE, LAST_PAUSE, NOTE_EVERY, Teller, Tellers
 from orchestrator.notify.wording import Wording
@@ -283,6 +284,22 @@ def test_the_hour_has_so_many_messages_and_what_waited_is_in_the_next() -> None:
 
     assert stage.titles[4:] == ["7 incidents escalated on 7 hosts"]
     assert stage.arrived[4].body.endswith("because the channel's messages of the hour were spent.")
+
+
+def test_what_quiet_hours_held_back_is_one_message_after_them() -> None:
+    begin, end = START, START + timedelta(hours=3)
+    stage = Stage(quiet=(read_window(f"{begin:%H:%M}-{end:%H:%M} UTC"),), window_seconds=1.0)
+    for number in range(3):
+        stage.escalate(f"web{number}")
+        stage.pass_(600)
+    assert stage.titles == []
+    stage.ask("web4")
+    stage.pass_(10)
+    assert stage.titles == ["May I? restart_service on web4"]
+    stage.seconds += 3 * 3600
+    stage.pass_(3)
+
+    assert stage.titles[1:] == ["3 notices came late"]
 
 
 def test_a_restart_does_not_begin_the_hour_anew() -> None:

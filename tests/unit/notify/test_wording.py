@@ -134,7 +134,7 @@ def test_what_came_late_is_numbers_and_since_when() -> None:
     for seq in range(1, 4):
         backlog.add(notice(seq))
     backlog.age(NOW + timedelta(hours=3), lambda _: False)
-    batch = backlog.due(0.0)
+    batch = backlog.due(0.0, NOW)
     assert batch is not None
 
     made = wording().of(batch, (), ())
