@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from http import HTTPStatus
@@ -20,14 +20,14 @@ from orchestrator.domain.access import Role
 from orchestrator.domain.pages import RunFilter
 from orchestrator.domain.runs import RunStatus
 from orchestrator.errors import RecordError
-from orchestrator.record import artifacts
+from orchestrator.record import artifacts, review
 from orchestrator.record.artifacts import Task
+from orchestrator.record.review import Left
 
 router = APIRouter(include_in_schema=False, dependencies=[needs(Role.VIEWER)])
 
 #: Tasks on one page: a browser draws them at once.
 TASKS = 200
-NOTHING = artifacts.Left(tasks=(), files=(), stdout="", playbook="")
 
 
 @router.get("/runs")
@@ -49,38 +49,32 @@ def runs(request: Request, state: State, host: str = "", action: str = "") -> HT
 
 
 @router.get("/runs/{run_id}")
-def run(request: Request, run_id: str, state: State, first: int = 0) -> HTMLResponse:
-    """One run."""
+def run(request: Request, run_id: str, state: State, after: int = 0) -> HTMLResponse:
+    """One run, with the tasks behind an event."""
     found = state.store.run(run_id)
     if found is None:
         raise ApiError(HTTPStatus.NOT_FOUND, "not_found", "There is no such run; it may have been pruned.")
     folder = artifacts.folder_of(state.settings.artifacts_dir, found.id)
-    problem, left = "", NOTHING
+    problem, left = "", Left()
     try:
-        left = artifacts.left(folder)
+        left = review.left(folder, after, TASKS)
     except RecordError as error:
         problem = str(error)
-    tasks = left.tasks
-    first = max(0, min(first, max(0, len(tasks) - 1)))
+    shown = lines(left.tasks, left.counts if after or left.next else {}, found.started, found.ended)
+    counts = sum((Counter(dict(line.counts)) for line in shown), Counter[str]())
     return page(
         request,
         "run.html",
         problem=problem,
-        files=left.files,
-        stdout=left.stdout,
-        playbook=left.playbook,
+        left=left,
         stopped=state.store.stopped(),
         run=found,
         running=found.status is RunStatus.RUNNING,
-        lines=lines(tasks, tasks[first : first + TASKS], found.started, found.ended),
+        lines=shown,
         ends={host: found.on(host) for host in found.hosts},
-        last=min(first + TASKS, len(tasks)),
-        counts=Counter(task.outcome for task in tasks).most_common(),
-        total=len(tasks),
-        first=first,
-        more=first + TASKS if first + TASKS < len(tasks) else 0,
-        earlier=max(0, first - TASKS),
-        last_stdout=len(left.stdout) > STDOUT_SHOWN,
+        counts=counts.most_common(),
+        after=after,
+        last_stdout=left.cut or len(left.stdout) > STDOUT_SHOWN,
     )
 
 
@@ -102,8 +96,10 @@ class Line:
     bars: list[Bar]
 
 
-def lines(tasks: Sequence[Task], shown: Sequence[Task], started: datetime, ended: datetime | None) -> list[Line]:
-    """A line of time for each host that a shown task ran on; the counts are of all its tasks."""
+def lines(
+    tasks: Sequence[Task], counted: Mapping[str, Mapping[str, int]], started: datetime, ended: datetime | None
+) -> list[Line]:
+    """A line of time for each host of the tasks; `counted`: of all its tasks, where others are not among these."""
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     for task in tasks:
         counts[task.host][task.outcome] += 1
@@ -112,9 +108,9 @@ def lines(tasks: Sequence[Task], shown: Sequence[Task], started: datetime, ended
     began = min([started, *starts])
     whole = (max([*ends, ended or started]) - began).total_seconds() or 1.0
     bars: dict[str, list[Bar]] = defaultdict(list)
-    for task in shown:
+    for task in tasks:
         after = (task.started - began).total_seconds() if task.started else 0.0
         # A host's clock is not ours, but what is drawn stays inside.
         left = min(99.0, max(0.0, 100 * after / whole))
         bars[task.host].append(Bar(task, left, min(100 - left, max(1.0, 100 * task.seconds / whole))))
-    return [Line(host, counts[host].most_common(), found) for host, found in bars.items()]
+    return [Line(host, Counter(counted.get(host, counts[host])).most_common(), found) for host, found in bars.items()]

@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Request
-from fastapi.responses import PlainTextResponse, Response, StreamingResponse
+from fastapi.responses import Response, StreamingResponse
 
 from api.described import MISSING
 from api.errors import ApiError
@@ -28,7 +28,7 @@ from orchestrator.domain.incidents import UNDER_WAY, Incident, IncidentState
 from orchestrator.domain.pages import ApprovalFilter, EventFilter, IncidentFilter, Page, RunFilter
 from orchestrator.domain.runs import Run, RunKind, RunStatus
 from orchestrator.domain.verdicts import Answer, Verdict
-from orchestrator.record import artifacts
+from orchestrator.record import artifacts, review
 
 router = APIRouter(prefix=ROOT, dependencies=[needs(Role.VIEWER)], tags=["read"])
 
@@ -38,7 +38,6 @@ EVIDENCE = 200
 COUNTED = 10_000
 
 States = Annotated[list[IncidentState], Query(alias="state", description="one or several")]
-Limited = Annotated[int, Query(ge=1, le=artifacts.FILES_LIMIT)]
 
 
 @router.get("")
@@ -207,16 +206,23 @@ def _run(state: ApiState, run_id: str) -> Run:
 
 
 @router.get("/runs/{run_id}", responses=MISSING)
-def run(run_id: str, state: State) -> shapes.RunWhole:
-    """How it ended, task by task, and which files it left."""
+def run(
+    run_id: str,
+    state: State,
+    after: Annotated[int, Query(ge=0, le=2**53, description="tasks behind the event of that number")] = 0,
+    limit: Annotated[int, Query(ge=1, le=review.TASKS, description="tasks")] = 200,
+) -> shapes.RunWhole:
+    """How it ended, task by task, and which files it left; of very many files, those that are no events."""
     found = _run(state, run_id)
-    folder = artifacts.folder_of(state.settings.artifacts_dir, found.id)
-    here, left = f"{ROOT}/runs/{found.id}", artifacts.left(folder)
+    left = review.left(artifacts.folder_of(state.settings.artifacts_dir, found.id), after, limit)
+    here = f"{ROOT}/runs/{found.id}"
     whose = "outbreak" if ids.is_outbreak(found.incident_id) else "incident"
     return shapes.RunWhole(
         run=shapes.run(found),
         tasks=[shapes.TaskShape.model_validate(one) for one in left.tasks],
+        next=None if left.next is None else f"{here}?after={left.next}&limit={limit}",
         files=[shapes.FileShape.model_validate(one) for one in left.files],
+        files_left_out=left.file_count - len(left.files),
         links={
             whose: f"{ROOT}/{whose}s/{found.incident_id}",
             "events": f"{here}/events",
@@ -231,11 +237,10 @@ def run(run_id: str, state: State) -> shapes.RunWhole:
     response_class=Response,
     responses={**MISSING, 200: {"content": {"text/plain": {}}, "description": "as it came"}},
 )
-def stdout(run_id: str, state: State) -> PlainTextResponse:
+def stdout(run_id: str, state: State) -> StreamingResponse:
     """Ansible's own output, as it came: with the colours of a terminal, and whatever a host wrote into it."""
-    return PlainTextResponse(
-        artifacts.stdout(artifacts.folder_of(state.settings.artifacts_dir, _run(state, run_id).id))
-    )
+    said = artifacts.output(artifacts.folder_of(state.settings.artifacts_dir, _run(state, run_id).id))
+    return StreamingResponse(said, media_type="text/plain; charset=utf-8")
 
 
 @router.get(
@@ -247,12 +252,13 @@ def archive(run_id: str, state: State) -> StreamingResponse:
     """Everything that the run left, as one .tar.gz."""
     found = _run(state, run_id)
     folder = artifacts.folder_of(state.settings.artifacts_dir, found.id)
-    if not artifacts.files(folder):
+    whole = artifacts.archive(folder)
+    if whole is None:
         raise ApiError(
             HTTPStatus.NOT_FOUND, "not_found", "The run left nothing, or retention has removed what it left."
         )
     headers = {"content-disposition": f'attachment; filename="{found.id}.tar.gz"'}
-    return StreamingResponse(artifacts.archive(folder), media_type="application/gzip", headers=headers)
+    return StreamingResponse(whole, media_type="application/gzip", headers=headers)
 
 
 @router.get("/runs/{run_id}/events", responses=MISSING)

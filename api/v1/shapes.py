@@ -200,11 +200,13 @@ class HealingShape(BaseModel):
 
 
 class RunWhole(BaseModel):
-    """A run, task by task, and which files it left."""
+    """A run, a part of its tasks, and which files it left."""
 
     run: RunShape
     tasks: list[TaskShape]
+    next: str | None = Field(description="where the tasks go on")
     files: list[FileShape]
+    files_left_out: int
     links: dict[str, str]
 
 

@@ -7,38 +7,34 @@ the memory.
 
 from __future__ import annotations
 
-import gzip
 import io
 import json
 import os
+import shutil
 import tarfile
-import zlib
+import tempfile
 from bisect import insort
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any
 
 from orchestrator.domain.runs import PACKED
 from orchestrator.errors import RecordError
+from orchestrator.record import entries
 from orchestrator.record.details import Details, details
+from orchestrator.record.entries import CHUNK, Entry, number_of, packed, whole
 
 #: Bytes of one file that are read at most; a run's stdout is some kilobytes.
 READ_LIMIT = 4 * 1024 * 1024
 #: Bytes of one event that is given away whole.
 EVENT_LIMIT = 256 * 1024
-#: Files of a run that are listed at most.
+#: Files, or tasks, of a run that are listed at most.
 FILES_LIMIT = 10_000
-#: Characters of all tasks' details of one run.
+#: Characters of the details of all tasks that are looked at together.
 DETAILS_LIMIT = 8 * 1024 * 1024
-_CHUNK = 64 * 1024
-#: What a run was asked for, and the playbooks of its action as they were (see act.workspace).
-_PARAMETERS, _PLAYBOOKS = "parameters.json", "playbook/"
-
-_Seen = TypeVar("_Seen")
 
 _OUTCOMES = {
     "runner_on_failed": "failed",
@@ -70,28 +66,11 @@ class Task:
     details: Details = field(default_factory=Details)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Left:
-    """What a run left, for who reviews it."""
-
-    tasks: tuple[Task, ...]
-    files: tuple[ArtifactFile, ...]
-    #: Ansible's own output.
-    stdout: str
-    #: The playbook's source as it was when it ran; '' where it is not among the artifacts.
-    playbook: str
-
-
 def folder_of(artifacts_dir: Path, run_id: str) -> Path:
     """The folder of a run, whether or not it is packed by now. Raises RecordError for an id that is no plain name."""
     if not run_id or run_id.startswith(".") or "/" in run_id or "\0" in run_id:
         raise RecordError(f"{run_id!r} is no run id. Nothing was read.")
     return artifacts_dir / run_id
-
-
-def packed(folder: Path) -> Path:
-    """The file that a finished run's folder becomes."""
-    return folder.with_name(folder.name + PACKED)
 
 
 def place(folder: Path) -> Path:
@@ -111,10 +90,10 @@ def kept(artifacts_dir: Path) -> list[str]:
 def files(folder: Path) -> tuple[ArtifactFile, ...]:
     """All regular files, by name; links are left out. Empty where the run left nothing."""
 
-    def listed(entries: Iterator[_Entry]) -> list[ArtifactFile]:
-        return [ArtifactFile(name=entry.name, size=entry.size) for entry in islice(entries, FILES_LIMIT)]
+    def listed(found: Iterator[Entry]) -> list[ArtifactFile]:
+        return [ArtifactFile(name=entry.name, size=entry.size()) for entry in islice(found, FILES_LIMIT)]
 
-    return tuple(sorted(_whole(folder, listed), key=lambda one: one.name))
+    return tuple(sorted(whole(folder, listed), key=lambda one: one.name))
 
 
 def read(folder: Path, name: str, limit: int = READ_LIMIT) -> bytes:
@@ -124,60 +103,88 @@ def read(folder: Path, name: str, limit: int = READ_LIMIT) -> bytes:
     links lead nowhere.
     """
     if packed(folder).exists():
-        found = _unpacked(folder, lambda entries: [one.read(limit) for one in entries if one.name == name])
+        found = entries.unpacked(
+            folder, lambda members: [entries.head(one, limit) for one in members if one.name == name]
+        )
         if not found:
             raise RecordError(f"There is no artifact {name!r} in {folder.name}.")
         return found[0]
-    path = folder / name
-    try:
-        inside = path.parent.resolve(strict=True).is_relative_to(folder.resolve(strict=True))
-        if not inside or not path.is_file():
-            raise RecordError(f"There is no artifact {name!r} in {folder.name}.")
-        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as source:
-            return source.read(limit)
-    except (OSError, ValueError) as error:
-        raise RecordError(f"The artifact {name!r} of {folder.name} can't be read: {error}.") from error
+    with entries.plain(folder, name) as source:
+        return source.read(limit)
 
 
 def stdout(folder: Path) -> str:
     """Ansible's own output, as far as it came."""
 
-    def said(entries: Iterator[_Entry]) -> bytes:
-        return next((entry.read(READ_LIMIT) for entry in entries if entry.name == "stdout"), b"")
+    def said(found: Iterator[Entry]) -> bytes:
+        return next((entries.head(entry, READ_LIMIT) for entry in found if entry.name == "stdout"), b"")
 
-    return _whole(folder, said).decode("utf-8", "replace")
+    return whole(folder, said).decode("utf-8", "replace")
 
 
-def archive(folder: Path) -> Iterator[bytes]:
-    """The whole as a .tar.gz, some bytes at a time; of a run that goes on, what there is. Raises RecordError."""
+def archive(folder: Path) -> Iterator[bytes] | None:
+    """The whole as a .tar.gz, some bytes at a time; of a run that goes on, what there is. None: there is nothing.
+
+    Raises RecordError, also while it is read.
+    """
     if packed(folder).exists():
         try:
-            with packed(folder).open("rb") as source:
-                yield from iter(partial(source.read, _CHUNK), b"")
+            return _pieces(packed(folder).open("rb"))
         except OSError as error:
             raise RecordError(f"The artifacts {packed(folder)} can't be read: {error}.") from error
-        return
+    return _packing(folder) if any(True for _ in entries.names(folder)) else None
+
+
+def output(folder: Path) -> Iterator[bytes]:
+    """Ansible's own output whole, as it came, some bytes at a time. Raises RecordError, also while it is read."""
+    if not packed(folder).exists():
+        return _pieces(entries.plain(folder, "stdout")) if (folder / "stdout").is_file() else iter(())
+    spool: IO[bytes] = tempfile.SpooledTemporaryFile(READ_LIMIT)  # noqa: SIM115  # closed by who reads it
+
+    def copied(found: Iterator[Entry]) -> None:
+        for entry in found:
+            if entry.name == "stdout":
+                shutil.copyfileobj(entry.open(), spool, CHUNK)
+
+    entries.unpacked(folder, copied)
+    spool.seek(0)
+    return _pieces(spool)
+
+
+def _pieces(source: IO[bytes]) -> Iterator[bytes]:
+    with source:
+        while piece := source.read(CHUNK):
+            yield piece
+
+
+def _packing(folder: Path) -> Iterator[bytes]:
     made = io.BytesIO()
-
-    def taken() -> bytes:
-        piece = made.getvalue()
-        made.seek(0)
-        made.truncate()
-        return piece
-
-    with tarfile.open(fileobj=made, mode="w|gz") as whole:
-        for entry in _loose(folder):
-            content = entry.read(READ_LIMIT)
-            member = tarfile.TarInfo(entry.name)
+    with tarfile.open(fileobj=made, mode="w|gz") as target:
+        for name in entries.names(folder):
+            content = read(folder, name)
+            member = tarfile.TarInfo(name)
             member.size, member.mode = len(content), 0o600
-            whole.addfile(member, io.BytesIO(content))
-            yield taken()
-    yield taken()
+            target.addfile(member, io.BytesIO(content))
+            target.members = []  # type: ignore[attr-defined]  # typeshed leaves it out
+            if made.tell() >= CHUNK:
+                yield made.getvalue()
+                made.seek(0)
+                made.truncate()
+    yield made.getvalue()
 
 
 def tasks(folder: Path) -> tuple[Task, ...]:
     """How each task ended, in order, as far as the run came."""
-    return _in_order(_whole(folder, lambda entries: [one for entry in entries if (one := _numbered(entry))]))
+
+    def seen(found: Iterator[Entry]) -> list[tuple[int, Task]]:
+        part = Part(0, FILES_LIMIT)
+        for entry in found:
+            number = number_of(entry.name)
+            if number is not None and part.wants(number):
+                part.add(number, event(entry))
+        return part.tasks
+
+    return tuple(task for _, task in whole(folder, seen))
 
 
 def events(folder: Path, after: int, limit: int) -> tuple[tuple[int, Mapping[str, Any]], ...]:
@@ -186,141 +193,61 @@ def events(folder: Path, after: int, limit: int) -> tuple[tuple[int, Mapping[str
     One of more than EVENT_LIMIT bytes, or that is cut, is empty.
     """
 
-    def seen(entries: Iterator[_Entry]) -> list[tuple[int, Mapping[str, Any]]]:
+    def seen(found: Iterator[Entry]) -> list[tuple[int, Mapping[str, Any]]]:
         first: list[tuple[int, Mapping[str, Any]]] = []
-        for entry in entries:
-            number = _counter(entry.name)
+        for entry in found:
+            number = number_of(entry.name)
             if number is None or number <= after or (len(first) == limit and number >= first[-1][0]):
                 continue
-            insort(first, (number, _event(entry, EVENT_LIMIT)), key=lambda one: one[0])
+            insort(first, (number, _parsed(event(entry, EVENT_LIMIT))), key=lambda one: one[0])
             del first[limit:]
         return first
 
-    return tuple(_whole(folder, seen))
+    return tuple(whole(folder, seen))
 
 
-def left(folder: Path) -> Left:
-    """All of it that a person looks at, read in one go."""
+class Part:
+    """The first tasks behind an event, in order, whatever the order that the events' files are looked at in."""
 
-    def seen(entries: Iterator[_Entry]) -> Left:
-        found: list[ArtifactFile] = []
-        numbered: list[tuple[int, Task]] = []
-        texts: dict[str, bytes] = {}
-        kept_for = DETAILS_LIMIT
-        for entry in entries:
-            if len(found) < FILES_LIMIT:
-                found.append(ArtifactFile(name=entry.name, size=entry.size))
-            if entry.name in ("stdout", _PARAMETERS) or entry.name.startswith(_PLAYBOOKS):
-                texts[entry.name] = entry.read(READ_LIMIT)
-            elif (task := _numbered(entry)) is not None:
-                kept_for -= task[1].details.size
-                # Of a monstrous run, the rest is told without them.
-                numbered.append(task if kept_for > 0 else (task[0], replace(task[1], details=Details())))
-        return Left(
-            tasks=_in_order(numbered),
-            files=tuple(sorted(found, key=lambda one: one.name)),
-            stdout=texts.get("stdout", b"").decode("utf-8", "replace"),
-            playbook=texts.get(_PLAYBOOKS + _playbook(texts.get(_PARAMETERS, b"")), b"").decode("utf-8", "replace"),
-        )
+    def __init__(self, after: int, limit: int) -> None:
+        self._after, self._limit, self._room = after, limit, DETAILS_LIMIT
+        #: Each with the number of the event that tells its end.
+        self.tasks: list[tuple[int, Task]] = []
 
-    return _whole(folder, seen)
+    def wants(self, number: int) -> bool:
+        """Whether the event of that number may belong to it: no other one needs to be read."""
+        return number > self._after and (len(self.tasks) < self._limit or number < self.tasks[-1][0])
+
+    def add(self, number: int, raw: bytes) -> None:
+        """An event that it wants."""
+        task = _task(_parsed(raw))
+        if task is None:
+            return
+        if task.details.size > self._room:
+            # Of a monstrous run, the rest is told without them.
+            task = replace(task, details=Details())
+        self._room -= task.details.size
+        insort(self.tasks, (number, task), key=lambda one: one[0])
+        for _, gone in self.tasks[self._limit :]:
+            self._room += gone.details.size
+        del self.tasks[self._limit :]
 
 
-def _playbook(parameters: bytes) -> str:
-    """The name of the playbook that was run; '' where it does not say."""
+def event(entry: Entry, limit: int = READ_LIMIT) -> bytes:
+    """What its file holds; empty where it is gone."""
     try:
-        return str(json.loads(parameters)["playbook"])
-    except (ValueError, LookupError, TypeError):
-        return ""
+        return entries.head(entry, limit)
+    except RecordError:
+        return b""
 
 
-def _in_order(numbered: list[tuple[int, Task]]) -> tuple[Task, ...]:
-    return tuple(task for _, task in sorted(numbered, key=lambda one: one[0])[:FILES_LIMIT])
-
-
-def _numbered(entry: _Entry) -> tuple[int, Task] | None:
-    """The task that an event's file tells the end of, with the event's number; None for any other file."""
-    number = _counter(entry.name)
-    task = None if number is None else _task(_event(entry))
-    return None if task is None or number is None else (number, task)
-
-
-def _counter(path: str) -> int | None:
-    """The number of the event that a file holds."""
-    where, _, name = path.rpartition("/")
-    counter = name.partition("-")[0]
-    is_event = where == "job_events" and name.endswith(".json") and counter.isascii() and counter.isdigit()
-    return int(counter) if is_event and len(counter) < 19 else None
-
-
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    """One regular file, wherever it lies; to be read before the next one is asked for."""
-
-    name: str
-    size: int
-    read: Callable[[int], bytes]
-
-
-def _whole(folder: Path, look: Callable[[Iterator[_Entry]], _Seen]) -> _Seen:
-    """What is seen in a run's artifacts; again, where its folder became a file meanwhile."""
-    if not packed(folder).exists():
-        try:
-            seen = look(_loose(folder))
-        except RecordError:
-            if not packed(folder).exists():
-                raise
-        else:
-            if not packed(folder).exists():
-                return seen
-    return _unpacked(folder, look)
-
-
-def _loose(folder: Path) -> Iterator[_Entry]:
-    for path in regular(folder):
-        name = str(path.relative_to(folder))
-        try:
-            size = path.stat().st_size
-        except FileNotFoundError:
-            continue
-        yield _Entry(name, size, partial(read, folder, name))
-
-
-def _unpacked(folder: Path, look: Callable[[Iterator[_Entry]], _Seen]) -> _Seen:
+def _parsed(raw: bytes) -> Mapping[str, Any]:
+    """One event; an empty one where it is cut or odd."""
     try:
-        with gzip.open(packed(folder)) as whole, tarfile.open(fileobj=whole, mode="r|") as archive:
-            seen = look(_members(archive))
-            # To the end, where the checksum is.
-            while whole.read(_CHUNK):
-                pass
-            return seen
-    except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
-        raise RecordError(f"The artifacts {packed(folder)} can't be read: {error}.") from error
-
-
-def _members(archive: tarfile.TarFile) -> Iterator[_Entry]:
-    for member in archive:
-        source = archive.extractfile(member) if member.isreg() else None
-        if source is not None:
-            yield _Entry(member.name, member.size, source.read)
-
-
-def regular(folder: Path) -> Iterator[Path]:
-    """Every regular file below, links left out."""
-    for root, _, names in os.walk(folder, followlinks=False):
-        for name in names:
-            path = Path(root) / name
-            if path.is_file() and not path.is_symlink():
-                yield path
-
-
-def _event(entry: _Entry, limit: int = READ_LIMIT) -> Mapping[str, Any]:
-    """One event; an empty one where the file is cut or odd."""
-    try:
-        event = json.loads(entry.read(limit))
-    except (ValueError, RecordError):
+        found = json.loads(raw)
+    except ValueError:
         return {}
-    return event if isinstance(event, dict) else {}
+    return found if isinstance(found, dict) else {}
 
 
 def _task(event: Mapping[str, Any]) -> Task | None:

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from orchestrator.domain.runs import PACKED
-from orchestrator.record.artifacts import packed, regular
+from orchestrator.record.entries import packed, regular
 
 _DRAFT = f"{PACKED}.part"
 #: How the name of what is being removed ends: it stays, empty, until the store knows.

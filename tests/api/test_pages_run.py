@@ -12,7 +12,7 @@ import pytest
 
 from api.pages.runs import lines
 from orchestrator.domain.runs import RunKind
-from orchestrator.record import artifacts
+from orchestrator.record import artifacts, review
 from orchestrator.record.artifacts import Task
 from tests.api.conftest import Stage, run, wave_run
 from tests.api.test_insights import breaks_out
@@ -38,7 +38,7 @@ def task(host: str, after: float, seconds: float = 1.0) -> Task:
 def test_tasks_stand_where_they_were_in_time_each_host_on_its_own_line() -> None:
     found = [task("web1", 0), task("web2", 0, 2), task("web1", 5, 5)]
 
-    one, two = lines(found, found, BEGAN, BEGAN + timedelta(seconds=10))
+    one, two = lines(found, {}, BEGAN, BEGAN + timedelta(seconds=10))
 
     assert (one.host, [(bar.left, bar.width) for bar in one.bars]) == ("web1", [(0, 10), (50, 50)])
     assert (two.host, [(bar.left, bar.width) for bar in two.bars]) == ("web2", [(0, 20)])
@@ -50,7 +50,7 @@ def test_tasks_stand_where_they_were_in_time_each_host_on_its_own_line() -> None
 def test_what_a_clock_says_never_leaves_the_picture(after: float, seconds: float) -> None:
     found = [task("web1", 0), task("web1", after, seconds), Task(name="t", host="web1", outcome="ok", seconds=seconds)]
 
-    for bar in lines(found, found, BEGAN, BEGAN)[0].bars:
+    for bar in lines(found, {}, BEGAN, BEGAN)[0].bars:
         assert 0 <= bar.left <= 99
         assert 0 < bar.width <= 100 - bar.left + 1e-9
 
@@ -58,7 +58,7 @@ def test_what_a_clock_says_never_leaves_the_picture(after: float, seconds: float
 def test_the_counts_are_of_all_tasks_and_not_of_those_on_the_page() -> None:
     found = [task("web1", number) for number in range(5)]
 
-    (line,) = lines(found, found[:2], BEGAN, None)
+    (line,) = lines(found[:2], {"web1": {"ok": 5}}, BEGAN, None)
 
     assert (line.counts, len(line.bars)) == ([("ok", 5)], 2)
 
@@ -108,10 +108,10 @@ def test_a_run_over_several_hosts_says_how_each_ended(stage: Stage) -> None:
 
 def test_of_a_monstrous_run_details_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(artifacts, "DETAILS_LIMIT", 1000)
-    for number in range(20):
+    for number in range(1, 21):
         event(tmp_path, number, "web1", stdout="x" * 300)
 
-    found = artifacts.left(tmp_path).tasks
+    found = review.left(tmp_path).tasks
 
     assert len(found) == 20
     assert 0 < sum(one.details.size for one in found) <= 1000

@@ -29,7 +29,7 @@ from orchestrator.act.order import VOUCHER, cancel_mark
 from orchestrator.domain.ids import RunId
 from orchestrator.domain.runs import PlaybookJob, PlaybookResult, Run, RunStatus
 from orchestrator.ports import Check
-from orchestrator.record.artifacts import packed
+from orchestrator.record.entries import packed
 from orchestrator.record.shelf import Shelf
 from orchestrator.testing import FakeFleet, FakeProbe
 from tests.support.act_stage import Stage, environment, local_host, orphaned, quick, slow, until

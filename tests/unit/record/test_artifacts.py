@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import tarfile
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from orchestrator.errors import RecordError
-from orchestrator.record import artifacts
+from orchestrator.record import artifacts, entries, review
 from orchestrator.record.shelf import Shelf
 
 
@@ -45,7 +46,7 @@ def test_what_is_read_in_one_go_is_what_is_read_piece_by_piece(tmp_path: Path, l
     for name in ("act.yml", "verify.yml"):
         (run / "playbook" / name).write_text(f"- name: {name}", encoding="utf-8")
 
-    found = artifacts.left(left(run))
+    found = review.left(left(run))
 
     assert found.tasks == artifacts.tasks(run)
     assert found.files == artifacts.files(run)
@@ -63,7 +64,7 @@ def test_a_playbook_that_is_not_among_the_artifacts_is_none(tmp_path: Path, said
     if said is not None:
         (run / "parameters.json").write_text(said, encoding="utf-8")
 
-    assert artifacts.left(run).playbook == ""
+    assert review.left(run).playbook == ""
 
 
 def test_tasks_come_in_order_with_their_outcome(tmp_path: Path, left: Callable[[Path], Path]) -> None:
@@ -131,16 +132,15 @@ def test_what_is_packed_while_it_is_read_is_read_again(tmp_path: Path, monkeypat
     run = tmp_path / "run"
     for number in range(1, 6):
         event(run, number, "runner_on_ok", task=f"task {number}", host="web1", res={})
-    walk = artifacts.regular
+    walk = entries.names
 
-    def packs_meanwhile(folder: Path) -> Iterator[Path]:
-        found = walk(folder)
-        yield next(found)
-        monkeypatch.setattr(artifacts, "regular", walk)
+    def packs_meanwhile(folder: Path, below: str = "") -> Iterator[str]:
+        monkeypatch.setattr(entries, "names", walk)
+        found = list(walk(folder, below))
         Shelf(tmp_path).pack("run")
         yield from found
 
-    monkeypatch.setattr(artifacts, "regular", packs_meanwhile)
+    monkeypatch.setattr(entries, "names", packs_meanwhile)
 
     assert [one.name for one in artifacts.tasks(run)] == [f"task {number}" for number in range(1, 6)]
 
@@ -189,3 +189,87 @@ def test_a_run_id_is_a_plain_name(tmp_path: Path, run_id: str) -> None:
     assert artifacts.folder_of(tmp_path, "inc-1-act") == tmp_path / "inc-1-act"
     with pytest.raises(RecordError):
         artifacts.folder_of(tmp_path, run_id)
+
+
+def test_a_part_of_a_large_run_opens_no_file_that_it_does_not_show(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "run"
+    for number in range(1, 300):
+        event(run, number, "runner_on_ok", task=f"task {number}", host="web1", res={"changed": number % 2 == 0})
+    event(run, 300, "playbook_on_stats", ok={"web1": 299}, changed={"web1": 149}, failures={})
+    (run / "stdout").write_bytes(b"x" * 2 * entries.CHUNK + b"the end")
+    monkeypatch.setattr(review, "OUTPUT_LIMIT", entries.CHUNK)
+    monkeypatch.setattr(review, "FILES", 3)
+    opened: list[str] = []
+    plain = entries.plain
+
+    def counted(folder: Path, name: str) -> Any:
+        opened.append(name)
+        return plain(folder, name)
+
+    monkeypatch.setattr(entries, "plain", counted)
+
+    first = review.left(run, limit=10)
+    assert [one.name for one in first.tasks] == [f"task {number}" for number in range(1, 11)]
+    # Its tasks, one more that tells whether others follow, the sum, and the output.
+    assert len(opened) == 13
+    assert (first.next, first.events, first.file_count) == (10, 300, 301)
+    assert first.counts == {"web1": {"ok": 150, "changed": 149}}
+    assert first.cut
+    assert first.stdout == "the end"
+    assert "stdout" in [one.name for one in first.files]
+    assert len(first.files) == 3
+
+    opened.clear()
+    assert [number for number, _ in artifacts.events(run, 200, 5)] == [201, 202, 203, 204, 205]
+    # The sum comes first.
+    assert len(opened) == 6
+
+
+def test_parts_of_a_run_are_the_whole(tmp_path: Path, left: Callable[[Path], Path]) -> None:
+    run = tmp_path / "run"
+    for number in range(1, 120):
+        kind = "runner_on_ok" if number % 3 else "runner_on_start"
+        event(run, number, kind, task=f"task {number}", host="web1", res={"stdout": "x"})
+    event(run, 120, "playbook_on_stats", ok={"web1": 79}, changed={})
+    left(run)
+
+    told: list[artifacts.Task] = []
+    after = 0
+    while True:
+        part = review.left(run, after, 7)
+        told += part.tasks
+        if part.next is None:
+            break
+        after = part.next
+
+    assert tuple(told) == artifacts.tasks(run) == review.left(run).tasks
+    assert len(told) == 80
+
+
+@pytest.mark.parametrize(
+    "last", [b"", b"[]", b'{"event": "playbook_on_stats", "event_data": {"ok": [1]}}', b'{"event": "runner_on_ok"}']
+)
+def test_an_end_that_does_not_count_has_no_counts(tmp_path: Path, last: bytes) -> None:
+    run = tmp_path / "run"
+    event(run, 1, "runner_on_ok", task="look", host="web1", res={})
+    (run / "job_events" / "2-uuid.json").write_bytes(last)
+
+    found = review.left(run)
+    assert (found.counts, len(found.tasks)) == ({}, 1)
+
+
+def test_output_of_any_size_comes_whole(tmp_path: Path, left: Callable[[Path], Path]) -> None:
+    run = tmp_path / "run"
+    event(run, 1, "x")
+    said = os.urandom(5 * entries.CHUNK)
+    (run / "stdout").write_bytes(said)
+
+    assert b"".join(artifacts.output(left(run))) == said
+    assert b"".join(artifacts.output(tmp_path / "none")) == b""
+    whole = artifacts.archive(run)
+    assert whole is not None
+    with tarfile.open(fileobj=io.BytesIO(b"".join(whole)), mode="r:gz") as opened:
+        assert sorted(opened.getnames()) == ["job_events/1-uuid.json", "stdout"]
+    assert artifacts.archive(tmp_path / "none") is None
