@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from fastapi import FastAPI
 from starlette.staticfiles import StaticFiles
 
@@ -9,7 +11,8 @@ from api import errors
 from api.described import ERRORS
 from api.guard import Guard
 from api.identity import Identities, Throttle
-from api.pages import PAGES
+from api.pages import PAGES, now
+from api.pages.live import Live
 from api.pages.site import HERE, error_page
 from api.roles import require_roles
 from api.routes import approvals, heal, health, history, incidents, inject, logs, metrics, runs, status
@@ -28,6 +31,8 @@ def create_app(state: ApiState) -> FastAPI:
     app.state.healing = state
     app.state.identities = Identities(store=state.store, key=state.token)
     app.state.throttle = Throttle()
+    app.state.live = Live(state.store.newest, partial(now.rendered, state))
+    app.state.tail = stream.Tail(state.store)
     for route in (*ROUTES, *PAGES):
         require_roles(route.router)
         app.include_router(route.router, responses=ERRORS)

@@ -8,10 +8,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from fastapi import APIRouter, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse
+from markupsafe import Markup
 
 from api.outbreaks import HOSTS_MAX, OPEN_FOR
-from api.pages.site import page
+from api.pages.live import Live
+from api.pages.site import page, part
 from api.roles import needs
 from api.routes.status import monitoring
 from api.state import ApiState, State
@@ -57,15 +60,26 @@ class Cell:
 
 
 @router.get("/")
-def now(request: Request, state: State) -> HTMLResponse:
+async def now(request: Request, state: State) -> HTMLResponse:
     """The whole page."""
-    return page(request, "now.html", **_now(state))
+    live: Live = request.app.state.live
+    return await run_in_threadpool(_whole, request, state, await live.text(patient=False))
+
+
+def _whole(request: Request, state: ApiState, live: Markup) -> HTMLResponse:
+    return page(request, "now.html", stopped=state.store.stopped(), live=live)
 
 
 @router.get("/parts/now")
-def parts(request: Request, state: State) -> HTMLResponse:
+async def parts(request: Request) -> HTMLResponse:
     """What of it changes."""
-    return page(request, "parts/now.html", **_now(state))
+    live: Live = request.app.state.live
+    return HTMLResponse(await live.text(patient=True))
+
+
+def rendered(state: ApiState) -> Markup:
+    """What changes, for whoever looks."""
+    return part("parts/now.html", **_now(state))
 
 
 def _now(state: ApiState) -> dict[str, Any]:
@@ -76,7 +90,6 @@ def _now(state: ApiState) -> dict[str, Any]:
     healing = [one for one in under_way if one.state is not IncidentState.PENDING_APPROVAL]
     groups = _grid(state, (*under_way, *escalated))
     return {
-        "stopped": store.stopped(),
         "monitoring": monitoring(state),
         "groups": groups,
         "summary": _summary(groups),

@@ -92,7 +92,13 @@ def ansi(text: str) -> Markup:
     """A terminal's output as text in its colours; whatever else it orders a terminal to do is left out."""
     console = Console(color_system="standard", width=10_000, legacy_windows=False)
     lines = text[-STDOUT_SHOWN:].splitlines()
-    return Markup("\n").join(_coloured(Text.from_ansi(line), console) for line in lines)
+    return Markup("\n").join(_line(line, console) for line in lines)
+
+
+def _line(line: str, console: Console) -> Markup:
+    # Most lines have no colour, and rich takes long to find that out.
+    plain = line.isprintable() and line.isascii()
+    return escape(line) if plain else _coloured(Text.from_ansi(line), console)
 
 
 def _coloured(line: Text, console: Console) -> Markup:
@@ -165,6 +171,11 @@ def page(
     }
     text = _ENVIRONMENT.get_template(name).render(frame | shown)
     return HTMLResponse(text, status_code=status, headers=headers)
+
+
+def part(name: str, /, **shown: Any) -> Markup:
+    """What a template of templates/parts says to whoever looks at it."""
+    return Markup(_ENVIRONMENT.get_template(name).render(shown))  # noqa: S704  # templates escape what they are given
 
 
 def error_page(request: Request, status: int, code: str, message: str) -> HTMLResponse:

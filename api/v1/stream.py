@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+import time
 from collections.abc import AsyncIterator
 from http import HTTPStatus
 from typing import Annotated
@@ -16,15 +17,16 @@ from starlette.types import Receive, Scope, Send
 
 from api.errors import ApiError
 from api.roles import needs
-from api.state import ApiState, State
+from api.state import State
 from api.v1 import shapes
 from api.v1.shapes import ROOT
 from orchestrator.domain.access import Role
 from orchestrator.errors import HealingError
+from orchestrator.ports import ApiStore
 
 router = APIRouter(prefix=ROOT, dependencies=[needs(Role.VIEWER)], tags=["read"])
 
-#: Streams at a time; each asks the store twice a second.
+#: Streams at a time.
 STREAMS_MAX = 50
 #: Seconds between two looks, and between two signs of life.
 LOOK, SIGN = 0.5, 15.0
@@ -55,7 +57,31 @@ async def stream(
         raise ApiError(
             HTTPStatus.TOO_MANY_REQUESTS, "streams", f"{STREAMS_MAX} streams are open. Close one, or ask GET audit."
         )
-    return EventStream(state, begin)
+    return EventStream(request.app.state.tail, begin)
+
+
+class Tail:
+    """What is new in the ledger, asked once for all streams that are at the same line."""
+
+    def __init__(self, store: ApiStore) -> None:
+        self._store = store
+        self._turn = asyncio.Lock()
+        self._found: dict[int, tuple[tuple[int, bytes], ...]] = {}
+        self._looked = float("-inf")
+
+    async def after(self, line: int) -> tuple[tuple[int, bytes], ...]:
+        """The next LINES lines, each with its number, as they are sent; the last half of LOOK may be missing.
+
+        Raises HealingError.
+        """
+        async with self._turn:
+            if time.monotonic() - self._looked >= LOOK / 2:
+                self._looked = time.monotonic()
+                self._found.clear()
+            if line not in self._found:
+                events = await run_in_threadpool(self._store.events, after=line, limit=LINES)
+                self._found[line] = tuple((one.seq, _piece(shapes.event(one))) for one in events)
+            return self._found[line]
 
 
 class EventStream(Response):
@@ -63,9 +89,9 @@ class EventStream(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, state: ApiState, after: int) -> None:
+    def __init__(self, tail: Tail, after: int) -> None:
         super().__init__()
-        self._state, self._after = state, after
+        self._tail, self._after = tail, after
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -87,14 +113,13 @@ class EventStream(Response):
         quiet = 0.0
         while not gone.done():
             try:
-                events = await run_in_threadpool(self._state.store.events, after=self._after, limit=LINES)
+                found = await self._tail.after(self._after)
             except HealingError:
                 # It reconnects, and goes on after the last line that it has.
                 return
-            for event in events:
-                self._after = event.seq
-                yield _piece(shapes.event(event))
-            if events:
+            for self._after, piece in found:
+                yield piece
+            if found:
                 quiet = 0.0
                 continue
             quiet += LOOK
