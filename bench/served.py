@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import time
@@ -95,6 +96,8 @@ def _serve(folder: Path, hosts: int, pipe: Connection[Any, Any]) -> None:
         reading=lambda: states,
         actions=tuple(actions.values()),
     )
+    # Streams that are open at the end are cut, which is worth no traceback here.
+    logging.disable()
     server = Server(create_app(state), "127.0.0.1", 0)
     server.start()
     pipe.send(server.port)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
@@ -149,33 +148,29 @@ def _precedents(connection: sa.Connection, signature: Signature) -> Precedents:
     )
     # Ids sort by time, and the index has them behind the signature.
     query = query.where(SIGNATURE.c.signature == signature).order_by(SIGNATURE.c.incident_id.desc()).limit(DEEDS_KEPT)
-    found = connection.execute(query).mappings()
+    found = connection.execute(query)
     return Precedents(
         signature=signature,
         # What joined later was not decided upon.
-        deeds=tuple(_deeds(row for row in found if signature in _shown(row))),
+        deeds=tuple(one for one in map(_deed, found) if signature in one.shown),
         word=_word(connection, signature),
     )
 
 
-def _shown(row: rows.Row) -> frozenset[Signature]:
-    """Of the lines that the chooser had before it; of an older version's record only the first is known."""
-    name: Any = DECISION.c.signatures
-    return frozenset(Signature(one) for one in row[name] or [row[INCIDENT.c.signature]])
-
-
-def _deeds(found: Iterable[rows.Row]) -> Iterable[Deed]:
-    for row in found:
-        yield Deed(
-            incident_id=IncidentId(row[INCIDENT.c.id]),
-            host=row[INCIDENT.c.host],
-            action=row[RUN.c.action],
-            parameters=row[RUN.c.parameters],
-            healed=row[INCIDENT.c.state] == IncidentState.HEALED.value,
-            chooser=row[DECISION.c.chooser],
-            at=row[RUN.c.started],
-            shown=_shown(row),
-        )
+def _deed(row: Any) -> Deed:
+    # By place: there are a hundred of them for each signature of a page.
+    incident_id, host, state, signature, chooser, shown, action, parameters, started = row
+    return Deed(
+        incident_id=IncidentId(incident_id),
+        host=host,
+        action=action,
+        parameters=parameters,
+        healed=state == IncidentState.HEALED.value,
+        chooser=chooser,
+        at=started,
+        # The lines that the chooser had before it; of an older version's record only the first is known.
+        shown=frozenset(Signature(one) for one in shown or [signature]),
+    )
 
 
 def _word(connection: sa.Connection, signature: Signature) -> Word | None:

@@ -43,6 +43,26 @@ def test_it_listens_answers_and_gives_the_port_back(stage: Stage) -> None:
         pass
 
 
+def test_no_answer_waits_for_the_clients_kernel(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    accepted: list[int] = []
+    ordinary = socket.socket.accept
+
+    def accept(listening: socket.socket) -> Any:
+        connection, address = ordinary(listening)
+        accepted.append(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        return connection, address
+
+    monkeypatch.setattr(socket.socket, "accept", accept)
+    server = Server(create_app(stage.state()), "127.0.0.1", 0)
+    server.start()
+    try:
+        httpx.get(f"http://127.0.0.1:{server.port}/healthz")
+    finally:
+        server.stop()
+
+    assert accepted == [1]
+
+
 def test_a_taken_port_is_a_sentence(stage: Stage) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
