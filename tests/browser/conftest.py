@@ -21,6 +21,7 @@ from playwright.sync_api import (
     Page,
     Request,
     Response,
+    expect,
     sync_playwright,
 )
 
@@ -36,6 +37,8 @@ from tests.support import night
 from tests.support.night import Night
 
 CHROMIUM = "/usr/bin/chromium"
+# A busy machine is no defect.
+expect.set_options(timeout=30_000)
 DESKTOP, PHONE = (1280, 900), (390, 844)
 #: Who has which role.
 PEOPLE = {Role.VIEWER: "vera", Role.OPERATOR: "olaf", Role.APPROVER: "ann", Role.ADMIN: "ada"}
