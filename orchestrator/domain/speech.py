@@ -62,6 +62,14 @@ _FOREIGN = (
     (re.compile(r",\s(?:client|server):\s[^,]{0,256}"), " "),
     (re.compile(rf"(?i)\b(?:[a-z]{{1,16}}_)?(?:{_FIELDS})[\"']?\s{{0,2}}[=:]\s{{0,2}}{_QUOTED}"), "…"),
     (re.compile(rf"(?i)\b({_FIELDS})\s{{1,2}}{_QUOTED}"), r"\1 …"),
+    # Whose message it is decides: `message=` alone is the program's own.
+    (
+        re.compile(
+            rf"(?i)\b(?:commit|chat|tag|issue|post|mail|merge|customer|visitor)[ _-](?:message|name|reason)"
+            rf"[\"']?\s{{0,2}}[=:]\s{{0,2}}{_QUOTED}"
+        ),
+        "…",
+    ),
     # A program that tells what somebody looked for or typed.
     (re.compile(rf"(?i)\b((?:searched|looked|asked) for|typed|entered|submitted)\s{{1,2}}{_QUOTED}"), r"\1 …"),
     # logfmt leaves the quotes out where a value is one word.
