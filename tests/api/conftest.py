@@ -217,10 +217,10 @@ def run(
     store: SqlStore,
     incident: IncidentId,
     kind: RunKind,
-    status: RunStatus = RunStatus.SUCCEEDED,
+    status: RunStatus | None = RunStatus.SUCCEEDED,
     host: str = "web1",
 ) -> RunId:
-    """A run of that kind that has ended."""
+    """A run of that kind that has ended so; None: that goes on."""
     return _ended(store, ids.run_id(incident, kind), incident, kind, host, status=status)
 
 
@@ -230,7 +230,7 @@ def _ended(
     whose: IncidentId,
     kind: RunKind,
     *hosts: str,
-    status: RunStatus = RunStatus.SUCCEEDED,
+    status: RunStatus | None = RunStatus.SUCCEEDED,
 ) -> RunId:
     job = PlaybookJob(
         run_id=run_id,
@@ -245,7 +245,8 @@ def _ended(
         run_timeout=60,
     )
     assert store.claim(job, signatures=frozenset()) is None
-    store.finish(PlaybookResult(run_id=job.run_id, status=status, rc=0), slot_shut=False)
+    if status is not None:
+        store.finish(PlaybookResult(run_id=job.run_id, status=status, rc=0), slot_shut=False)
     return job.run_id
 
 

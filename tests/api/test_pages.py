@@ -263,7 +263,7 @@ def test_off_loopback_a_page_leads_to_the_sign_in(stage: Stage) -> None:
     "path",
     [
         *("/incidents/x", "/runs/x", "/approvals/x", "/outbreaks/x", "/memory/x", "/hosts/x", "/nowhere"),
-        "/runs/x?first=z",
+        "/runs/x?after=z",
     ],
 )
 def test_what_is_not_there_is_a_page_too(stage: Stage, path: str) -> None:

@@ -93,6 +93,15 @@ def test_a_run_shows_arguments_output_and_differences_in_colour_and_as_text(stag
     assert "-old" in told["details"]["difference"].splitlines()
 
 
+def test_a_run_that_goes_on_asks_again_for_the_part_that_is_shown(stage: Stage) -> None:
+    going = run(stage.store, stage.open(), RunKind.ACT, status=None)
+    with stage.client(token=False) as client:
+        answer = client.get(f"/runs/{going}?after=1", headers=HTML)
+
+    assert answer.status_code == 200
+    assert f'hx-get="/runs/{going}?after=1"' in answer.text
+
+
 def test_a_run_over_several_hosts_says_how_each_ended(stage: Stage) -> None:
     outbreak, _ = breaks_out(stage)
     made = wave_run(stage.store, outbreak, 2, RunKind.ACT, "web2", "lab1")

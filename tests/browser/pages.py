@@ -42,7 +42,7 @@ PAGES = {
     "run-failed": Seen("/runs/{night.failed_run}", "Say that it is sick"),
     "run-going": Seen("/runs/{night.going_run}", "still running"),
     "run-plan": Seen("/runs/{night.plan_run}", "Give it its execute bit"),
-    "run-long": Seen("/runs/{night.long_run}", "of 451"),
+    "run-long": Seen("/runs/{night.long_run}", "200 tasks of a run with"),
     "actions": Seen("/actions", "Restart a service", "not tried yet"),
     "statistics": Seen("/statistics", "Healings a day", "Nothing was done in these days", ("dark", "phone")),
     "audit": Seen("/audit", "incident.healed", "No line fits", ("phone",)),

@@ -220,8 +220,8 @@ def _evening(story: Story) -> Told:
     told = story.trouble("edge1", "ssh.service", "ssh.service: Failed with result 'exit-code'.", asked_by="")
     told.chosen("restart_service", "A restart gets a failed service up.", {"service": "ssh.service"})
     reason = "ssh.service is always protected on edge1; approval can't lift that."
-    told.judged(Outcome.DENIED, "protected_service", reason)
-    told.moved(IncidentState.ESCALATED, f"refused by rule protected_service: {reason}")
+    told.judged(Outcome.DENIED, "protected_unit", reason)
+    told.moved(IncidentState.ESCALATED, f"refused by rule protected_unit: {reason}")
     clock.before_end(95)
     told = story.trouble(
         "edge1",
