@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from orchestrator.domain.actions import Decision
+from orchestrator.domain.ids import run_id, wave_id
 from orchestrator.domain.incidents import Incident
 from orchestrator.domain.outbreaks import Member, MemberEnd, Outbreak
 from orchestrator.domain.pages import ApprovalFilter, IncidentFilter, OutbreakFilter, Page
@@ -109,13 +110,7 @@ def _waves(seats: Sequence[Seat], runs: Sequence[Run]) -> tuple[Wave, ...]:
     found, verified = [], False
     for number in sorted({one.member.wave for one in seats if one.member.wave}):
         inside = tuple(one for one in seats if one.member.wave == number)
-        of_it = tuple(one for one in runs if _number(one) == number)
+        of_it = tuple(one for one in runs if one.id.startswith(run_id(wave_id(one.incident_id, number), "")))
         found.append(Wave(number, not verified, inside, of_it))
         verified = verified or any(one.member.ending is MemberEnd.VERIFIED for one in inside)
     return tuple(found)
-
-
-def _number(run: Run) -> int:
-    """The wave that a run belongs to: its id begins with that wave's."""
-    number = run.id.removeprefix(f"{run.incident_id}-w").partition("-")[0]
-    return int(number) if number.isascii() and number.isdigit() else 0

@@ -20,6 +20,7 @@ from api.routes.status import monitoring
 from api.state import ApiState, State
 from orchestrator.domain.access import Role
 from orchestrator.domain.health import WEEK, Trouble, health
+from orchestrator.domain.ids import is_outbreak
 from orchestrator.domain.incidents import UNDER_WAY, Incident, IncidentState
 from orchestrator.domain.outbreaks import MemberEnd, Outbreak, OutbreakState
 from orchestrator.domain.pages import ApprovalFilter, EventFilter, Page
@@ -136,7 +137,7 @@ def _summary(groups: list[tuple[str, list[Cell]]]) -> list[tuple[tuple[str, str]
 def _doing(store: ApiStore) -> dict[str, Run]:
     """What runs now, by the incident that it is for; of a wave, by the hosts."""
     running = [run for run in store.shut_runs() if run.status is RunStatus.RUNNING]
-    waves = {host: run for run in running if run.incident_id.startswith("ob-") for host in run.hosts}
+    waves = {host: run for run in running if is_outbreak(run.incident_id) for host in run.hosts}
     return {**waves, **{run.incident_id: run for run in running}}
 
 

@@ -17,6 +17,7 @@ from api.pages.site import STDOUT_SHOWN, page
 from api.roles import needs
 from api.state import State
 from orchestrator.domain.access import Role
+from orchestrator.domain.ids import is_outbreak
 from orchestrator.domain.pages import RunFilter
 from orchestrator.domain.runs import RunStatus
 from orchestrator.errors import RecordError
@@ -69,6 +70,7 @@ def run(request: Request, run_id: str, state: State, after: int = 0) -> HTMLResp
         left=left,
         stopped=state.store.stopped(),
         run=found,
+        of_outbreak=is_outbreak(found.incident_id),
         running=found.status is RunStatus.RUNNING,
         lines=shown,
         ends={host: found.on(host) for host in found.hosts},

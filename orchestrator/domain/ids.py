@@ -13,6 +13,8 @@ ApprovalId = NewType("ApprovalId", str)
 Signature = NewType("Signature", str)
 Cursor = NewType("Cursor", str)
 
+_OUTBREAK = "ob-"
+
 
 def id_at(moment: datetime) -> str:
     """What every incident that was opened before `moment` sorts below, and every later one above."""
@@ -58,17 +60,17 @@ def incident_of(workflow_id: str) -> IncidentId:
 
 def outbreak_id(incident: IncidentId) -> str:
     """The outbreak that an incident opened, and decides for."""
-    return f"ob-{incident.removeprefix('inc-')}"
+    return f"{_OUTBREAK}{incident.removeprefix('inc-')}"
 
 
 def is_outbreak(name: str) -> bool:
     """Whether what a run or a line of the ledger belongs to is an outbreak, and no incident."""
-    return name.startswith("ob-")
+    return name.startswith(_OUTBREAK)
 
 
 def decider_of(outbreak: str) -> IncidentId:
     """The incident that opened an outbreak."""
-    return IncidentId(f"inc-{outbreak.removeprefix('ob-')}")
+    return IncidentId(f"inc-{outbreak.removeprefix(_OUTBREAK)}")
 
 
 def wave_id(outbreak: str, number: int) -> str:
