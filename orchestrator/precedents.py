@@ -53,7 +53,7 @@ def details(store: Store, one: Precedents, healed_times: int) -> tuple[Remembere
     forbidden = word is not None and word.standing is Standing.FORBIDDEN
     if word and not any(word.pinned == what or word.forbids(what[0]) for what in deeds):
         deeds = {(word.action, tuple(sorted(word.parameters.items()))): None} | deeds
-    rows = []
+    template, rows = words(store, one), []
     for what in deeds:
         done = one.done(what)
         healed = learned.get(what, 0)
@@ -65,7 +65,7 @@ def details(store: Store, one: Precedents, healed_times: int) -> tuple[Remembere
         rows.append(
             Remembered(
                 signature=one.signature,
-                template=_words(store, one),
+                template=template,
                 standing=standing,
                 action=what[0],
                 parameters=dict(what[1]),
@@ -164,7 +164,8 @@ def release(store: Store, signature: Signature, *, actor: str, reason: str) -> W
     return former
 
 
-def _words(store: Store, one: Precedents) -> str:
+def words(store: Store, one: Precedents) -> str:
+    """The line that the signature stands for, masked; '' where nothing on record has it any more."""
     template = store.wording(one.signature) or (one.word.template if one.word else "")
     if template or not one.deeds:
         return template

@@ -62,7 +62,7 @@ def _shown(request: Request, signature: str, state: ApiState, problem: str, stat
         status=status,
         stopped=store.stopped(),
         known=known,
-        words=next((row.template for row in rows), "") or store.wording(known.signature) or "",
+        words=precedents.words(store, known),
         rows=rows,
         pinnable=[(_label(row), _deed(row)) for row in rows if row.action and row.done],
         actions=[one.id for one in state.actions],

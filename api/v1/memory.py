@@ -204,10 +204,9 @@ def find(state: ApiState, signature: str) -> Precedents:
 
 def _known(state: ApiState, one: Precedents) -> MemoryShape:
     rows = precedents.details(state.store, one, state.settings.memory_healed_times)
-    words = next((row.template for row in rows), "") or state.store.wording(one.signature) or ""
     return MemoryShape(
         signature=one.signature,
-        template=words,
+        template=rows[0].template if rows else precedents.words(state.store, one),
         word=WordShape.model_validate(one.word) if one.word else None,
         deeds=[_row(row) for row in rows],
         link=f"{ROOT}/memory/{one.signature}",
