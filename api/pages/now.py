@@ -17,9 +17,9 @@ from api.pages.live import Live
 from api.pages.site import page, part
 from api.roles import needs
 from api.routes.status import monitoring
+from api.scores import UNWELL, of_hosts, tone_of
 from api.state import ApiState, State
 from orchestrator.domain.access import Role
-from orchestrator.domain.health import WEEK, Trouble, health
 from orchestrator.domain.ids import is_outbreak
 from orchestrator.domain.incidents import UNDER_WAY, Incident, IncidentState
 from orchestrator.domain.outbreaks import MemberEnd, Outbreak, OutbreakState
@@ -34,8 +34,6 @@ router = APIRouter(include_in_schema=False, dependencies=[needs(Role.VIEWER)])
 SHOWN, HEALED = 30, 10
 #: For which an outbreak that has ended may be shown.
 LATELY = timedelta(hours=24)
-#: A score below which a host is shown as sick, and as unwell.
-SICK, UNWELL = 60, 90
 WORST = ("bad", "asks", "plain", "busy", "good")
 
 
@@ -143,10 +141,7 @@ def _doing(store: ApiStore) -> dict[str, Run]:
 
 def _grid(state: ApiState, standing: tuple[Incident, ...]) -> list[tuple[str, list[Cell]]]:
     """Hosts by their first group, as the inventory has them, each with its health."""
-    moment = datetime.now(UTC)
-    by_host: dict[str, list[Trouble]] = defaultdict(list)
-    for trouble in state.store.troubles(moment - WEEK):
-        by_host[trouble.host].append(trouble)
+    scored = of_hosts(state, datetime.now(UTC))
     worst: dict[str, str] = {}
     for incident in standing:
         known = worst.get(incident.host)
@@ -155,7 +150,7 @@ def _grid(state: ApiState, standing: tuple[Incident, ...]) -> list[tuple[str, li
     reading = {one.host: one.state for one in state.reading()}
     groups: dict[str, list[Cell]] = defaultdict(list)
     for host in state.fleet.hosts():
-        score = health(by_host[host.name], moment).score
+        score = scored[host.name].score
         word = worst.get(host.name, "")
         away = reading.get(host.name, "") == "down"
         shown = "not reached" if away else word.replace("_", " ") or ("well" if score >= UNWELL else "was sick")
@@ -166,8 +161,8 @@ def _grid(state: ApiState, standing: tuple[Incident, ...]) -> list[tuple[str, li
 
 def _tone(word: str, score: int) -> str:
     """How a host is shown that stands so; '': nothing is sick there now."""
-    if word == IncidentState.ESCALATED or score < SICK:
+    if word == IncidentState.ESCALATED or tone_of(score) == "bad":
         return "bad"
     if word and word != IncidentState.PENDING_APPROVAL:
         return "busy"
-    return "asks" if word or score < UNWELL else "good"
+    return "asks" if word else tone_of(score)

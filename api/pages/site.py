@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.text import Text
 
 from api.roles import who
+from api.scores import tone_of
 from orchestrator.domain.access import Role
 from orchestrator.domain.ids import is_outbreak
 from orchestrator.domain.incidents import UNDER_WAY, IncidentState
@@ -145,7 +146,16 @@ _ENVIRONMENT = Environment(
     lstrip_blocks=True,
 )
 _ENVIRONMENT.filters.update(
-    clock=clock, ago=ago, took=took, between=between, ansi=ansi, said=said, diff=diff, tone=tone, whose=whose
+    clock=clock,
+    ago=ago,
+    took=took,
+    between=between,
+    ansi=ansi,
+    said=said,
+    diff=diff,
+    tone=tone,
+    whose=whose,
+    tone_of=tone_of,
 )
 
 
