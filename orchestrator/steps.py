@@ -18,7 +18,7 @@ from orchestrator.domain import ids
 from orchestrator.domain.actions import ESCALATE, Action, Decision, ParameterSource
 from orchestrator.domain.gauges import Gauges
 from orchestrator.domain.hosts import Host
-from orchestrator.domain.ids import IncidentId, Signature
+from orchestrator.domain.ids import IncidentId, RunId, Signature
 from orchestrator.domain.incidents import UNDER_WAY, Incident, IncidentState, Origin
 from orchestrator.domain.runs import PlaybookJob, PlaybookResult, Run, RunKind, RunStatus
 from orchestrator.domain.verdicts import Facts, Verdict
@@ -145,13 +145,14 @@ class Steps:
             raise Interrupted
 
     def _run(self, incident_id: str, kind: RunKind, *, digest: str = "") -> PlaybookResult:
-        """Run it for one incident on its host, as `_play` does."""
+        """Run it once for one incident on its host, as `_play` does."""
         action, decision = self._action(incident_id), self._decision(incident_id)
-        job = self._job(incident_id, kind, action, decision.parameters, (self._host(incident_id),), digest)
-        return self._play(job, incident_id)
+        run_id, hosts = ids.run_id(IncidentId(incident_id), kind), (self._host(incident_id),)
+        return self._play(self._job(run_id, incident_id, kind, action, decision.parameters, hosts, digest))
 
     def _job(
         self,
+        run_id: RunId,
         incident_id: str,
         kind: RunKind,
         action: Action,
@@ -161,7 +162,7 @@ class Steps:
     ) -> PlaybookJob:
         """Of an incident, or of an outbreak by its id."""
         return PlaybookJob(
-            run_id=ids.run_id(IncidentId(incident_id), kind),
+            run_id=run_id,
             incident_id=IncidentId(incident_id),
             kind=kind,
             action=action.id,
@@ -174,13 +175,11 @@ class Steps:
             digest=digest,
         )
 
-    def _play(self, job: PlaybookJob, owner: str, signatures: frozenset[Signature] | None = None) -> PlaybookResult:
-        """Run once, by the name of its owner, an incident or a wave. A reading that was cut says nothing of the host:
-        it is begun anew once, with a name of its own."""
-        name = IncidentId(owner)
-        result = self._execute(replace(job, run_id=ids.run_id(name, job.kind)), signatures)
+    def _play(self, job: PlaybookJob, signatures: frozenset[Signature] | None = None) -> PlaybookResult:
+        """Run once. A reading that was cut says nothing of the host: it is begun anew once, with a name of its own."""
+        result = self._execute(job, signatures)
         if job.kind in READING and result.status in CUT:
-            return self._execute(replace(job, run_id=ids.second_run_id(name, job.kind)), signatures)
+            return self._execute(replace(job, run_id=ids.again(job.run_id)), signatures)
         return result
 
     def _execute(self, job: PlaybookJob, signatures: frozenset[Signature] | None) -> PlaybookResult:

@@ -271,9 +271,10 @@ class Waves(FollowUps, Turns):
         """As a healing's own run."""
         hosts = tuple(self._rooms.fleet.host(one.host) for one in members)
         parameters = self._outbreak(outbreak_id).parameters
-        job = self._job(outbreak_id, kind, self._deed(outbreak_id), parameters, hosts, digest)
+        run_id = ids.run_id(ids.wave_id(outbreak_id, number), kind)
+        job = self._job(run_id, outbreak_id, kind, self._deed(outbreak_id), parameters, hosts, digest)
         signatures = frozenset().union(*(self._store.signatures(one.incident_id) for one in members))
-        return self._play(job, ids.wave_id(outbreak_id, number), signatures)
+        return self._play(job, signatures)
 
     # the end of a wave ------------------------------------------------------------------------------
 

@@ -91,7 +91,12 @@ def run_id(incident: IncidentId | str, kind: str) -> RunId:
 
 def second_run_id(incident: IncidentId | str, kind: str) -> RunId:
     """The run that stands in for a reading that was cut."""
-    return RunId(f"{run_id(incident, kind)}-2")
+    return again(run_id(incident, kind))
+
+
+def again(run: RunId) -> RunId:
+    """The same, of a run by its id."""
+    return RunId(f"{run}-2")
 
 
 def approval_id(incident: IncidentId) -> ApprovalId:
