@@ -37,12 +37,9 @@ def failing(question: Question) -> str | None:
 def standing(fleet: FleetState, actions: Iterable[str]) -> Iterator[tuple[str, bool]]:
     """Whether each breaker is open, by the action's id, `fleet` for the one over all; after its cool-down it still is,
     until a probe has closed it."""
-    whole = True
+    yield "fleet", opened(_of_fleet(fleet), fleet.limits) is not None
     for action in actions:
-        for scope, attempts in _scopes(fleet, action):
-            if whole or scope != FLEET:
-                yield "fleet" if scope == FLEET else action, opened(attempts, fleet.limits) is not None
-            whole = False
+        yield action, opened(_of_action(fleet, action), fleet.limits) is not None
 
 
 def probing(fleet: FleetState, action: str, now: datetime, tried: Collection[str]) -> str | None:
@@ -84,8 +81,15 @@ def _cooled(since: datetime, at: datetime, limits: FleetLimits) -> bool:
 
 def _scopes(fleet: FleetState, action: str) -> Iterator[tuple[str, list[FleetAttempt]]]:
     """Each breaker that an act asks: its words, and the attempts since a person reset it."""
-    whole = fleet.resets.get("")
-    of_action = max((at for at in (whole, fleet.resets.get(action)) if at is not None), default=None)
-    yield FLEET, [one for one in fleet.attempts if whole is None or one.at > whole]
-    own = (one for one in fleet.attempts if one.action == action)
-    yield f"of {action}", [one for one in own if of_action is None or one.at > of_action]
+    yield FLEET, _of_fleet(fleet)
+    yield f"of {action}", _of_action(fleet, action)
+
+
+def _of_fleet(fleet: FleetState) -> list[FleetAttempt]:
+    reset = fleet.resets.get("")
+    return [one for one in fleet.attempts if reset is None or one.at > reset]
+
+
+def _of_action(fleet: FleetState, action: str) -> list[FleetAttempt]:
+    reset = fleet.resets.get(action)
+    return [one for one in _of_fleet(fleet) if one.action == action and (reset is None or one.at > reset)]
