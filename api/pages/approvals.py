@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from api.errors import ApiError
 from api.outbreaks import outbreak_of
 from api.pages.incidents import following, paged
-from api.pages.site import form, page
+from api.pages.site import form, gone, page
 from api.roles import Caller, needs
 from api.routes.approvals import Answered, answered_by
 from api.state import ApiState, State
@@ -48,7 +48,7 @@ def approval(request: Request, approval_id: str, state: State) -> HTMLResponse:
 def _shown(request: Request, approval_id: str, state: ApiState, problem: str, status: HTTPStatus) -> HTMLResponse:
     found = state.store.approval(approval_id)
     if found is None:
-        raise ApiError(HTTPStatus.NOT_FOUND, "not_found", "There is no such question; it may have been pruned.")
+        raise gone("question")
     incident = state.store.incident(found.incident_id)
     return page(
         request,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -74,8 +74,8 @@ def statistics(request: Request, state: State, days: int = 30) -> HTMLResponse:
 def columns(by_day: Sequence[Day]) -> list[Bar]:
     """A column a day: healed below, under way above it, the rest on top."""
     highest = max((one.ends.total() for one in by_day), default=0) or 1
-    step, bars = WIDTH / max(1, len(by_day)), []
-    for place, one in enumerate(by_day):
+    bars = []
+    for one, left, wide in _places(by_day):
         top = float(HEIGHT)
         for end in ENDS:
             if one.ends[end]:
@@ -83,19 +83,24 @@ def columns(by_day: Sequence[Day]) -> list[Bar]:
                 top -= tall
                 tone, word = DRAWN[end]
                 title = f"{one.day}: {one.ends[end]} {word}"
-                bars.append(Bar(place * step + step * 0.1, top, step * 0.8, tall, tone, title))
+                bars.append(Bar(left, top, wide, tall, tone, title))
     return bars
 
 
 def spans(by_day: Sequence[Day]) -> list[Bar]:
     """A column a day for the time to heal: up to the median, and on to what 95 % were within."""
     longest = max((one.times.p95 or 0.0 for one in by_day), default=0.0) or 1.0
-    step, bars = WIDTH / max(1, len(by_day)), []
-    for place, one in enumerate(by_day):
-        left, wide = place * step + step * 0.1, step * 0.8
+    bars = []
+    for one, left, wide in _places(by_day):
         for tone, word, seconds in (("plain", "95 % within", one.times.p95), ("busy", "median", one.times.p50)):
             if seconds is not None:
                 tall = max(1.0, HEIGHT * seconds / longest)
                 title = f"{one.day}: {word} {took(seconds)}, {one.times.timed} healed"
                 bars.append(Bar(left, HEIGHT - tall, wide, tall, tone, title))
     return bars
+
+
+def _places(by_day: Sequence[Day]) -> Iterator[tuple[Day, float, float]]:
+    """Each day, with where its column begins and how wide it is."""
+    step = WIDTH / max(1, len(by_day))
+    return ((one, place * step + step * 0.1, step * 0.8) for place, one in enumerate(by_day))

@@ -14,7 +14,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from api.errors import ApiError
 from api.outbreaks import outbreak_of
 from api.pages.asked import asked
-from api.pages.site import form, page, states
+from api.pages.site import form, gone, page, states
 from api.roles import Caller, needs
 from api.state import State
 from api.v1.asks import closed
@@ -92,7 +92,7 @@ def _story(state: State, incident_id: str) -> dict[str, Any]:
     store = state.store
     found = store.incident(incident_id)
     if found is None:
-        raise ApiError(HTTPStatus.NOT_FOUND, "not_found", "There is no such incident; it may have been pruned.")
+        raise gone("incident")
     events = store.events(incident_id=incident_id, limit=STEPS)
     runs = tuple(reversed(store.runs(incident_id=incident_id)))
     exchanges, problem = asked(store, incident_id)

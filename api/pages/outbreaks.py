@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from api.errors import ApiError
 from api.outbreaks import stands, tell
 from api.pages.incidents import STEPS, following, paged
-from api.pages.site import form, page
+from api.pages.site import form, gone, page
 from api.roles import Caller, needs
 from api.routes.approvals import Answered
 from api.state import ApiState, State
@@ -89,7 +89,7 @@ def _told(state: ApiState, outbreak_id: str) -> dict[str, Any]:
     store = state.store
     found = store.outbreak(outbreak_id)
     if found is None:
-        raise ApiError(HTTPStatus.NOT_FOUND, "not_found", "There is no such outbreak; it may have been pruned.")
+        raise gone("outbreak")
     decider = ids.decider_of(found.id)
     return {
         "stopped": store.stopped(),

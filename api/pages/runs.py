@@ -6,14 +6,12 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from http import HTTPStatus
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
-from api.errors import ApiError
 from api.pages.incidents import following, paged
-from api.pages.site import STDOUT_SHOWN, page
+from api.pages.site import STDOUT_SHOWN, gone, page
 from api.roles import needs
 from api.state import State
 from orchestrator.domain.access import Role
@@ -54,7 +52,7 @@ def run(request: Request, run_id: str, state: State, after: int = 0) -> HTMLResp
     """One run, with the tasks behind an event."""
     found = state.store.run(run_id)
     if found is None:
-        raise ApiError(HTTPStatus.NOT_FOUND, "not_found", "There is no such run; it may have been pruned.")
+        raise gone("run")
     folder = artifacts.folder_of(state.settings.artifacts_dir, found.id)
     problem, left = "", Left()
     try:

@@ -16,6 +16,7 @@ from markupsafe import Markup, escape
 from rich.console import Console
 from rich.text import Text
 
+from api.errors import ApiError
 from api.roles import who
 from api.scores import tone_of
 from orchestrator.domain.access import Role
@@ -191,6 +192,11 @@ def part(name: str, /, **shown: Any) -> Markup:
 def error_page(request: Request, status: int, code: str, message: str) -> HTMLResponse:
     """What went wrong, as a page."""
     return page(request, "error.html", status=status, number=status, code=code, message=message, stopped=None)
+
+
+def gone(what: str) -> ApiError:
+    """Nothing of that kind has the id that was asked for."""
+    return ApiError(HTTPStatus.NOT_FOUND, "not_found", f"There is no such {what}; it may have been pruned.")
 
 
 async def form(request: Request) -> dict[str, str]:
