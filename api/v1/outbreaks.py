@@ -198,6 +198,6 @@ def _member(one: Seat) -> MemberShape:
         reason=one.member.reason,
         state=one.incident.state,
         decision=shapes.DecisionShape.model_validate(one.decision),
-        verdict=shapes.VerdictShape.model_validate(one.verdict) if one.verdict else None,
+        verdict=shapes.verdict(one.verdict),
         link=f"{ROOT}/incidents/{one.incident.id}",
     )

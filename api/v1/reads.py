@@ -135,7 +135,7 @@ def incident(incident_id: str, state: State) -> shapes.IncidentWhole:
         incident=shapes.incident(found),
         evidence=[shapes.RecordShape.model_validate(one) for one in store.evidence(incident_id, EVIDENCE)],
         decision=shapes.DecisionShape.model_validate(decision) if decision else None,
-        verdict=shapes.VerdictShape.model_validate(verdict) if verdict else None,
+        verdict=shapes.verdict(verdict),
         approval=shapes.approval(asked) if asked else None,
         runs=[shapes.run(one) for one in store.runs(incident_id=incident_id)],
         links={
@@ -167,7 +167,7 @@ def _healing(one: tuple[Incident, Decision, Verdict | None]) -> shapes.HealingSh
     return shapes.HealingShape(
         incident=shapes.incident(found),
         decision=shapes.DecisionShape.model_validate(decision),
-        verdict=shapes.VerdictShape.model_validate(verdict) if verdict else None,
+        verdict=shapes.verdict(verdict),
     )
 
 

@@ -12,7 +12,7 @@ from orchestrator.domain.actions import Action, Risk
 from orchestrator.domain.hosts import Host, Mode
 from orchestrator.domain.incidents import Incident, IncidentState, Origin
 from orchestrator.domain.runs import Run, RunKind, RunStatus
-from orchestrator.domain.verdicts import Answer, Approval, Outcome
+from orchestrator.domain.verdicts import Answer, Approval, Outcome, Verdict
 from orchestrator.ports import Event, SourceState
 
 T = TypeVar("T")
@@ -286,6 +286,11 @@ def incident(one: Incident) -> IncidentShape:
         step=one.step,
         link=f"{ROOT}/incidents/{one.id}",
     )
+
+
+def verdict(one: Verdict | None) -> VerdictShape | None:
+    """As /api/v1 shows it; None where nobody judged yet."""
+    return VerdictShape.model_validate(one) if one else None
 
 
 def run(one: Run) -> RunShape:

@@ -19,6 +19,7 @@ from orchestrator.errors import AnswerRefused, ConfigError, HostUnreachable, Sto
 from orchestrator.outbreak_answer import Said, answer_outbreak, questions
 from orchestrator.testing import MemoryStore
 from tests.contract.test_store_contract import NOW, signal
+from tests.support.questions import question
 from tests.unit.test_waves import Fleet, fleet
 
 RESTART = Decision(action="restart_service", parameters={"service": "nginx"}, reason="it crashed", chooser="fake")
@@ -58,21 +59,7 @@ class Door:
 def ask(door: Door, host: str, decision: Decision = RESTART, *, name: str = "sig-1", minutes: int = 0) -> IncidentId:
     (incident,) = door.store.absorb(host, "journal", [signal(name=name)], None)
     door.store.record_decision(incident, decision)
-    asked_at = NOW + timedelta(minutes=minutes)
-    door.store.ask(
-        Approval(
-            id=ids.approval_id(incident),
-            incident_id=incident,
-            host=host,
-            action=decision.action,
-            parameters=dict(decision.parameters),
-            digest="d" * 64,
-            rule="propose",
-            reason="so",
-            asked_at=asked_at,
-            expires_at=asked_at + timedelta(hours=1),
-        )
-    )
+    door.store.ask(question(incident, host, decision, NOW + timedelta(minutes=minutes)))
     door.move(incident, IncidentState.PENDING_APPROVAL)
     return incident
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from orchestrator.domain import ids
-from orchestrator.domain.ids import IncidentId
 from orchestrator.domain.outbreaks import MemberEnd
-from orchestrator.domain.verdicts import Answer, Approval
+from orchestrator.domain.verdicts import Answer
 from orchestrator.errors import AnswerRefused, ConfigError
 from orchestrator.record.store import SqlStore
 from tests.contract.test_store_outbreaks import RESTART, SINCE, acted, sick
+from tests.support.questions import question
 from tests.support.typed import typed
 
 
@@ -61,7 +61,7 @@ def test_what_an_outbreak_asks_is_denied_at_once(config: str, store: SqlStore) -
     found = sick(store, "web1", "web2")
     for incident, host in zip(found, ("web1", "web2"), strict=True):
         store.record_decision(incident, RESTART)
-        store.ask(question(incident, host))
+        store.ask(question(incident, host, RESTART, datetime.now(UTC)))
     outbreak = store.outbreak_for(found[0], hosts=2, since=SINCE)
     assert outbreak is not None
 
@@ -80,19 +80,3 @@ def test_what_an_outbreak_asks_is_denied_at_once(config: str, store: SqlStore) -
     assert {one.answer for one in store.approvals()} == {Answer.DENIED}
     with pytest.raises(AnswerRefused, match="waits for an answer"):
         typed(config, "outbreaks", "approve", outbreak.id, "--reason", "x")
-
-
-def question(incident: IncidentId, host: str) -> Approval:
-    now = datetime.now(UTC)
-    return Approval(
-        id=ids.approval_id(incident),
-        incident_id=incident,
-        host=host,
-        action=RESTART.action,
-        parameters=dict(RESTART.parameters),
-        digest="d" * 64,
-        rule="propose",
-        reason="it crashed",
-        asked_at=now,
-        expires_at=now + timedelta(hours=1),
-    )
