@@ -306,11 +306,19 @@ class SshLink:
             try:
                 channel.settimeout(self._patience)
                 channel.exec_command(shell(root=root))
-                channel.sendall(script_bytes(script))
+                self._hand_over(channel, script)
             except BaseException:
                 channel.close()
                 raise
         return channel
+
+    def _hand_over(self, channel: paramiko.Channel, script: str) -> None:
+        try:
+            channel.sendall(script_bytes(script))
+        except OSError:
+            # What ran there ended before it had read the script, as a login that is no shell does; its words are read.
+            if not channel.closed or not self.alive:
+                raise
 
     def run(self, script: str, *, root: bool = False, timeout: float = 30.0) -> Answer:
         """See Link."""
