@@ -22,8 +22,8 @@ from tests.chaos.ward import with_word
 TOLD = frozenset({IncidentState.ESCALATED})
 #: The two sides of a step that a crash tells apart: after it was recorded is before the next one.
 SIDES = ("*: step begins", "*: step ended, not recorded")
-#: Seconds in which a workflow ends after an incident's last move.
-AFTER_LAST_MOVE = 3.0
+#: Seconds in which a workflow ends after an incident's last move, with the start of an orchestrator that was killed.
+AFTER_LAST_MOVE = 15.0
 #: Seconds into a run at which the last kill at a random instant comes; a run takes a second or two.
 INTO_RUN = 1.5
 
