@@ -123,7 +123,7 @@ def _read(record: LogRecord, case: Case, known: Knowledge) -> _Opinion:
     if informs(message) and not effect and not known.trouble.search(lowered):
         return _quiet(_Weight.HARMLESS, "The program itself calls the line information, and it tells of no failure.")
     rule = known.otherwise(lowered, stem)
-    return _by_rule(rule, for_person) if rule is not None else _unknown(record, effect)
+    return _by_rule(rule, for_person) if rule is not None else _unknown(record, lowered, effect, known)
 
 
 def _by_rule(rule: Rule, for_person: _Weight) -> _Opinion:
@@ -148,9 +148,14 @@ def _is_name(unit: str) -> bool:
 _NAME_LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:_.@-\\"
 
 
-def _unknown(record: LogRecord, effect: bool) -> _Opinion:
+def _unknown(record: LogRecord, lowered: str, effect: bool, known: Knowledge) -> _Opinion:
     severity = max(Severity.of_priority(record.priority), stated(record.message))
-    if record.unit_failure or effect or severity >= Severity.WARNING:
+    failed = record.unit_failure or effect or severity > Severity.WARNING
+    if not failed and severity is Severity.WARNING:
+        if not (known.trouble.search(lowered) or known.unable.search(lowered)):
+            return _quiet(_Weight.HARMLESS, "The line warns, and says of nothing that it failed.")
+        failed = True
+    if failed:
         return _escalate(_Weight.UNKNOWN, "The line states a problem that no rule knows; a person should look.")
     return _quiet(_Weight.QUIET, "The line states no error.")
 

@@ -65,6 +65,8 @@ class Knowledge:
     rules: tuple[Rule, ...]
     #: What makes a line a problem although it is tagged as information.
     trouble: re.Pattern[str]
+    #: What makes a warning that no rule knows a problem, besides.
+    unable: re.Pattern[str]
     #: Units that nothing here restarts, by name without suffix.
     protected: re.Pattern[str]
     #: Those of them by which people and programs get in: they are not even told to read their files again.
@@ -135,6 +137,7 @@ def knowledge() -> Knowledge:
             *_rules(_read("person.yml"), Says.PERSON),
         ),
         trouble=_alternatives(names["trouble"]),
+        unable=_alternatives(names["unable"]),
         protected=_alternatives(names["protected"]),
         doors=_alternatives(names["doors"]),
         jobs=_alternatives(names["jobs"]),
