@@ -497,7 +497,7 @@ def _read(path: Path) -> dict[str, Any]:
         if name not in _BY_NAME and name != NOTIFY:
             near = get_close_matches(name, _BY_NAME, n=1)
             hint = f" Did you mean {near[0]!r}?" if near else f" Known: {', '.join(sorted(_BY_NAME))}."
-            raise ConfigError(f"{path}: there is no setting {name!r}.{hint}")
+            raise ConfigError(f"{place_of(name, path) or path}: there is no setting {name!r}.{hint}")
     return given
 
 

@@ -125,6 +125,27 @@ def read(file: Path) -> Any:
         raise CatalogError(f"{file} is no YAML ({said}); correct it.") from error
 
 
+def place(file: Path, *keys: int | str) -> str:
+    """`FILE, line N`, where a nested key or entry stands (counted from 0); FILE alone if it is not there."""
+    try:
+        node: Any = yaml.compose(file.read_text(encoding="utf-8"), yaml.CSafeLoader)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return str(file)
+    line = None
+    for key in keys:
+        if isinstance(node, yaml.MappingNode):
+            found = next(((name, value) for name, value in node.value if name.value == str(key)), None)
+            if found is None:
+                break
+            line, node = found[0].start_mark.line, found[1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(key, int) and key < len(node.value):
+            node = node.value[key]
+            line = node.start_mark.line
+        else:
+            break
+    return str(file) if line is None else f"{file}, line {line + 1}"
+
+
 def parse(file: Path, model: type[_R]) -> _R:
     """The file as a row of that shape. Raises CatalogError, naming the key and a near match."""
     content = read(file)
@@ -135,7 +156,8 @@ def parse(file: Path, model: type[_R]) -> _R:
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        raise CatalogError(f"{file}: {_sentence(error, model)}") from error
+        where, said = _sentence(error, model)
+        raise CatalogError(f"{place(file, *where)}: {said}") from error
 
 
 def near(word: str, known: Iterable[str]) -> str:
@@ -144,18 +166,20 @@ def near(word: str, known: Iterable[str]) -> str:
     return f" (did you mean {close[0]}?)" if close else ""
 
 
-def _sentence(error: ValidationError, model: type[BaseModel]) -> str:
-    """The first unknown key, for a misspelt one is also missing; else the first fault."""
+def _sentence(error: ValidationError, model: type[BaseModel]) -> tuple[Sequence[int | str], str]:
+    """The place and the words of the first unknown key, for a misspelt one is also missing; else of the first fault."""
     faults = error.errors(include_url=False, include_input=True)
     fault = next((one for one in faults if one["type"] == "extra_forbidden"), faults[0])
-    key = ".".join(str(part + 1) if isinstance(part, int) else part for part in fault["loc"])
+    where = fault["loc"]
+    key = ".".join(str(part + 1) if isinstance(part, int) else part for part in where)
     if fault["type"] == "extra_forbidden":
-        known = _known(fault["loc"], model)
-        last = str(fault["loc"][-1])
-        return f"the key {key} is unknown{near(last, known)}; known are {', '.join(known)}."
-    if fault["type"] == "missing":
-        return f"the key {key} is missing; add it."
-    return f"{key} is {fault['input']!r}: {fault['msg'][0].lower()}{fault['msg'][1:]}; correct it."
+        known = _known(where, model)
+        said = f"the key {key} is unknown{near(str(where[-1]), known)}; known are {', '.join(known)}."
+    elif fault["type"] == "missing":
+        said = f"the key {key} is missing; add it."
+    else:
+        said = f"{key} is {fault['input']!r}: {fault['msg'][0].lower()}{fault['msg'][1:]}; correct it."
+    return where, said
 
 
 def _known(place: Sequence[int | str], model: type[BaseModel]) -> Iterable[str]:

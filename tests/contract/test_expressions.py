@@ -17,11 +17,11 @@ from typing import Any
 import pytest
 
 from orchestrator import catalog
+from orchestrator.catalog.backtracking import explosive, lines, unbounded
 from orchestrator.decide import redact
 from orchestrator.decide.rules import knowledge
 from orchestrator.detect import signature
 from orchestrator.domain import levels, speech
-from tests.support.slow_lines import lines, unbounded
 
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT = 0.25
@@ -113,6 +113,16 @@ def test_hostile_lines_cost_no_time(source: str) -> None:
 )
 def test_quantifiers_without_a_bound_are_found(expression: str, count: int) -> None:
     assert len(unbounded(re.compile(expression))) == count
+
+
+@pytest.mark.parametrize("expression", [r"^(a+)+$", r"^(?:a|aa){1,200}b", r"x(?:\w{1,40}\s?){1,40};", r"^(?:\w+=?)*!"])
+def test_expressions_whose_time_doubles_are_found(expression: str) -> None:
+    assert explosive(re.compile(expression))
+
+
+@pytest.mark.parametrize("source", ["catalogue", "knowledge"])
+def test_no_rule_doubles_its_time(source: str) -> None:
+    assert [(name, one.pattern[:80]) for name, one in ALL[source] if explosive(one)] == []
 
 
 def test_line_of_the_expressions_own_pieces_is_among_those_tried() -> None:

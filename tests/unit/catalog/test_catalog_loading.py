@@ -31,7 +31,7 @@ ROW = {
     "parameters": {"service": "unit"},
     "patterns": [
         {
-            "match": "(?P<service>\\S+) broke",
+            "match": "(?P<service>\\S{1,200}) broke",
             "unless": "on purpose",
             "severity": "warning",
             "examples": ["mender broke"],
@@ -103,7 +103,7 @@ def test_complete_action_is_read_in_full(root: Path) -> None:
     )
     assert action.patterns == (
         Pattern(
-            match="(?P<service>\\S+) broke",
+            match="(?P<service>\\S{1,200}) broke",
             unless="on purpose",
             severity=Severity.WARNING,
             examples=("mender broke",),
@@ -118,7 +118,7 @@ def test_patterns_are_spelled_out_from_the_vocabulary(root: Path) -> None:
     change(
         "playbooks/mend/action.yml",
         lambda row: row.update(
-            vocabulary={"end": "broke|died", "thing": "(?P<service>\\S+) %{end}"},
+            vocabulary={"end": "broke|died", "thing": "(?P<service>\\S{1,200}) %{end}"},
             patterns=[
                 {"match": "^%{thing}$", "unless": "%{end} on purpose", "examples": ["mender died"]},
                 {"match": "^x", "values": {"service": ["y"]}, "examples": ["x"]},
@@ -128,7 +128,7 @@ def test_patterns_are_spelled_out_from_the_vocabulary(root: Path) -> None:
 
     first, second = load(root).actions["mend"].patterns
 
-    assert (first.match, first.unless) == ("^(?:(?P<service>\\S+) (?:broke|died))$", "(?:broke|died) on purpose")
+    assert (first.match, first.unless) == ("^(?:(?P<service>\\S{1,200}) (?:broke|died))$", "(?:broke|died) on purpose")
     assert second.values == {"service": ("y",)}
 
 
@@ -311,7 +311,7 @@ BROKEN: dict[str, tuple[Break, str]] = {
     ),
     "unknown key": (
         row(titel="x"),
-        r"action\.yml: the key titel is unknown \(did you mean title\?\); known are title, ",
+        r"action\.yml, line \d+: the key titel is unknown \(did you mean title\?\); known are title, ",
     ),
     "unknown pattern key": (pattern(unles="x"), r"the key patterns\.1\.unles is unknown \(did you mean unless\?\)"),
     "missing key": (drop("not_when"), "the key not_when is missing; add it"),
@@ -322,7 +322,13 @@ BROKEN: dict[str, tuple[Break, str]] = {
     "endless": (row(run_timeout_seconds=9999), "run_timeout_seconds is 9999: input should be less than"),
     "short run": (row(run_timeout_seconds=29), "run_timeout_seconds is less than task_timeout_seconds"),
     "free text source": (row(parameters={"service": "text"}), r"parameters\.service is 'text': input should be 'unit'"),
-    "no regex": (pattern(match="(oops"), r"match of pattern 1 does not compile \(missing \)"),
+    "no regex": (pattern(match="(oops"), r"action\.yml, line \d+: match of pattern 1 does not compile \(missing \)"),
+    "unbounded": (
+        pattern(match="a+ broke"),
+        r"action\.yml, line \d+: match of pattern 1 repeats .* without an upper bound",
+    ),
+    "backtracking": (pattern(match="^(a+)+$"), r"line \d+: match of pattern 1 backtracks without bound: .*'aaaa"),
+    "backtracking unless": (pattern(unless="^(?:a|aa)*b"), r"unless of pattern 1 backtracks without bound"),
     "unknown part": (pattern(match="%{x} broke"), r"match of pattern 1 uses %\{x\}, which vocabulary doesn't define"),
     "values of no parameter": (
         pattern(values={"host": ["x"]}),
@@ -502,9 +508,9 @@ def test_what_is_no_folder_of_an_action_is_passed_over(root: Path) -> None:
             {"action": "mendd", "when": "so"},
             r"follow_up\.action is 'mendd', which is no action \(did you mean mend\?\)",
         ),
-        ({"action": "mend"}, r"mend/action\.yml: the key follow_up\.when is missing"),
+        ({"action": "mend"}, r"mend/action\.yml, line \d+: the key follow_up\.when is missing"),
         ({"action": "mend", "whn": "so"}, r"follow_up\.whn is unknown \(did you mean when\?\); known are action, when"),
-        ("mend", r"mend/action\.yml: follow_up is 'mend': input should be"),
+        ("mend", r"mend/action\.yml, line \d+: follow_up is 'mend': input should be"),
     ],
 )
 def test_what_can_t_follow_is_named_with_file_and_field(root: Path, follow_up: object, sentence: str) -> None:

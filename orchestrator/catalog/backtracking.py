@@ -1,4 +1,4 @@
-"""Lines on which a backtracking expression would be slow: what it itself looks for, again and again.
+"""Expressions that strangers' text could hold up: quantifiers without a bound, and hostile lines to try the others on.
 
 A hostile line is made of pieces of what an expression begins to match and then fails on. So the pieces are taken from
 the expression: samples of its parts, and of every run of neighbouring parts, and each of them after what leads to it.
@@ -7,6 +7,7 @@ the expression: samples of its parts, and of every run of neighbouring parts, an
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator, Sequence
 from importlib import import_module
 from itertools import islice
@@ -22,6 +23,14 @@ parser: Any = import_module("re._parser")
 COMMON = ("a", "1", " ", "/a", "a ", "a.", "x=", '"a', "'a", "(", "a:b: ", "1.", "1:", "-a", "\\", '\\"', "[", "=", "é")
 #: Alternatives and runs of parts that are tried, and ways through an expression; more say nothing new.
 BRANCHES, RUN, WAYS = 6, 4, 40
+#: Characters by which a line grows, and the longest that is tried: `(a|aa)*b` doubles the time with every third.
+GROWTH, LONGEST = 4, 60
+#: Seconds of this process' own time; an honest expression takes some microseconds for so short a line.
+TOO_LONG = 0.05
+#: How often something is repeated at least for its ambiguity to matter.
+MANY = 10
+#: What no expression expects at a line's end.
+END = "\x00"
 _CLASSES = {
     c.CATEGORY_DIGIT: "1",
     c.CATEGORY_NOT_DIGIT: "a",
@@ -35,6 +44,58 @@ _CLASSES = {
 def unbounded(pattern: re.Pattern[str]) -> list[str]:
     """The quantifiers without an upper bound, as what they repeat; but for those that `^` holds to the start."""
     return list(_unbounded(parser.parse(pattern.pattern, pattern.flags & ~re.DEBUG), anchored=False))
+
+
+def explosive(pattern: re.Pattern[str]) -> str | None:
+    """A short line on which the time doubles with every few characters, as on `(a|aa)*b`; None: none was found.
+
+    Only a repeat of what can be read in several ways does that, so only expressions with one are tried: on lines that
+    grow by GROWTH characters until one costs TOO_LONG. The last one costs some twenty times that at most.
+    """
+    parsed = parser.parse(pattern.pattern, pattern.flags & ~re.DEBUG)
+    if not _ambiguous(parsed):
+        return None
+    for head, piece in dict.fromkeys(_pieces(pattern)):
+        for length in range(GROWTH, LONGEST + 1, GROWTH):
+            line = head + (piece * length)[:length] + END
+            start = time.process_time()
+            pattern.search(line)
+            if time.process_time() - start > TOO_LONG:
+                return line
+    return None
+
+
+def _ambiguous(parts: Any) -> bool:
+    """Whether something is repeated that itself repeats or has alternatives."""
+    for kind, value in parts:
+        if kind in (c.MAX_REPEAT, c.MIN_REPEAT):
+            inner = list(value[2])
+            if value[1] is c.MAXREPEAT or value[1] >= MANY:
+                if _several(inner):
+                    return True
+            elif _ambiguous(inner):
+                return True
+        elif any(_ambiguous(one) for one in _within(kind, value)):
+            return True
+    return False
+
+
+def _several(parts: Any) -> bool:
+    repeats = (c.MAX_REPEAT, c.MIN_REPEAT, c.BRANCH)
+    return any(kind in repeats or any(_several(one) for one in _within(kind, value)) for kind, value in parts)
+
+
+def _within(kind: Any, value: Any) -> list[Any]:
+    """The sequences of parts that a part holds."""
+    if kind is c.SUBPATTERN:
+        return [value[3]]
+    if kind is c.BRANCH:
+        return list(value[1])
+    if kind in (c.ASSERT, c.ASSERT_NOT):
+        return [value[1]]
+    if kind in (c.MAX_REPEAT, c.MIN_REPEAT, c.POSSESSIVE_REPEAT):
+        return [value[2]]
+    return [value] if kind is c.ATOMIC_GROUP else []
 
 
 def _unbounded(parts: Any, *, anchored: bool) -> Iterator[str]:
