@@ -135,6 +135,25 @@ def test_only_systemd_speaks_of_other_units_and_some_units_are_left_alone(unit: 
         "/opt",
         "/run/app.sock",
         "/proc/1/mem",
+        "/home/bob/.bash_history",
+        "/home/bob/.Xauthority",
+        "/var/log/auth.log",
+        "/var/log/journal/0a1b/user-1000.journal",
+        "/var/spool/cron/crontabs/root",
+        "/var/lib/dpkg/lock",
+        "/var/lib/rpm/Packages",
+        "/etc/machine-id",
+        "/etc/resolv.conf",
+        "/etc/apt/auth.conf",
+        "/etc/wireguard/wg0.conf",
+        "/etc/postfix/sasl_passwd.db",
+        "/etc/postgresql/14/main/pg_hba.conf",
+        "/var/lib/mysql/mysql/user.frm",
+        "/opt/app/.env.production",
+        "/opt/app/config/secrets.yml",
+        "/srv/app/config/database.yml",
+        "/var/www/html",
+        "/net/host/share",
     ],
 )
 def test_a_path_that_guards_secrets_or_belongs_to_all_is_left_to_a_person(path: str) -> None:
@@ -156,6 +175,27 @@ def test_a_unit_that_the_host_does_not_have_is_not_restarted() -> None:
 @pytest.mark.parametrize("priority", [5, 6, 7])
 def test_a_mild_line_that_nobody_knows_is_nothing(priority: int) -> None:
     assert picked(choose(case(ODD, priority=priority))) == NOTHING
+
+
+@pytest.mark.parametrize("line", ["zone example.org loaded", "[WARN] seems busy, spawning 8 children"])
+def test_a_warning_that_says_of_nothing_that_it_failed_is_nothing(line: str) -> None:
+    assert picked(choose(case(line, priority=4))) == NOTHING
+    assert picked(choose(case(line, priority=3))) == PERSON
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "can't go on like this",
+        "the pool was exhausted",
+        "backup of /home skipped",
+        "no reply received",
+        "status=3",
+        "lost it",
+    ],
+)
+def test_a_warning_of_what_failed_is_for_a_person(line: str) -> None:
+    assert picked(choose(case(line, priority=4))) == PERSON
 
 
 @pytest.mark.parametrize(
