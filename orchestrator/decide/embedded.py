@@ -122,6 +122,8 @@ def _read(record: LogRecord, case: Case, known: Knowledge) -> _Opinion:
         return fitting
     if informs(message) and not effect and not known.trouble.search(lowered):
         return _quiet(_Weight.HARMLESS, "The program itself calls the line information, and it tells of no failure.")
+    if record.priority >= _DEBUG and not effect:
+        return _quiet(_Weight.HARMLESS, "The line is written for whoever debugs the program.")
     rule = known.otherwise(lowered, stem)
     return _by_rule(rule, for_person) if rule is not None else _unknown(record, lowered, effect, known)
 
@@ -213,6 +215,8 @@ def _pick(
     return _Opinion(weight=weight, action=action.id, parameters=chosen, reason=reason)
 
 
+#: syslog(3).
+_DEBUG = 7
 #: Under these names PID 1 itself speaks of other units, or nothing says who speaks.
 _SYSTEMD_SPEAKS = frozenset({"", "init.scope", "systemd", "unknown"})
 
