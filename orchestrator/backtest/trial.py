@@ -7,7 +7,6 @@ matches is left out for it, so what is left is knowledge that at least one other
 
 from __future__ import annotations
 
-import re
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +18,7 @@ from orchestrator.backtest.score import Answered
 from orchestrator.catalog import Catalog
 from orchestrator.decide.embedded import EmbeddedChooser
 from orchestrator.decide.rules import Knowledge, Rule, knowledge
+from orchestrator.domain.expressions import Expression
 from orchestrator.domain.speech import own_words
 from orchestrator.explain import explain
 from orchestrator.ports import Chooser
@@ -62,7 +62,7 @@ class _Alone:
         lowered = {case: said.casefold() for case, said in words.items()}
         whole = {case.id: case.message.casefold() for case in cases}
         self.patterns: Mapping[str, set[str]] = defaultdict(set)
-        self.expressions: Mapping[str, set[re.Pattern[str]]] = defaultdict(set)
+        self.expressions: Mapping[str, set[Expression]] = defaultdict(set)
         for pattern in (one for action in catalog.actions.values() for one in action.patterns):
             case = _only(words, pattern.holds)
             if case:
@@ -81,7 +81,7 @@ def _only(words: Mapping[str, str], holds: Callable[[str], object]) -> str:
     return matching[0] if len(matching) == 1 else ""
 
 
-def _without(known: Knowledge, left_out: set[re.Pattern[str]]) -> Knowledge:
+def _without(known: Knowledge, left_out: set[Expression]) -> Knowledge:
     def kept(rules: Sequence[Rule]) -> tuple[Rule, ...]:
         cut = (replace(rule, any=tuple(one for one in rule.any if one not in left_out)) for rule in rules)
         return tuple(rule for rule in cut if rule.any)

@@ -9,15 +9,12 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator, Sequence
-from importlib import import_module
 from itertools import islice
 from typing import Any
 
+from orchestrator.domain.expressions import constants as c
+from orchestrator.domain.expressions import parser
 from orchestrator.domain.speech import LOOKED_AT
-
-#: What reads expressions; typed nowhere.
-c: Any = import_module("re._constants")
-parser: Any = import_module("re._parser")
 
 #: What fits many classes, and what logs are full of.
 COMMON = ("a", "1", " ", "/a", "a ", "a.", "x=", '"a', "'a", "(", "a:b: ", "1.", "1:", "-a", "\\", '\\"', "[", "=", "é")

@@ -120,7 +120,7 @@ def _read(record: LogRecord, case: Case, known: Knowledge) -> _Opinion:
     fitting = _fitting(record, case, words, weight, known)
     if fitting is not None:
         return fitting
-    if informs(message) and not effect and not known.trouble.search(lowered):
+    if informs(message) and not effect and not known.troubles(lowered):
         return _quiet(_Weight.HARMLESS, "The program itself calls the line information, and it tells of no failure.")
     if record.priority >= _DEBUG and not effect:
         return _quiet(_Weight.HARMLESS, "The line is written for whoever debugs the program.")
@@ -154,7 +154,7 @@ def _unknown(record: LogRecord, lowered: str, effect: bool, known: Knowledge) ->
     severity = max(Severity.of_priority(record.priority), stated(record.message))
     failed = record.unit_failure or effect or severity > Severity.WARNING
     if not failed and severity is Severity.WARNING:
-        if not (known.trouble.search(lowered) or known.unable.search(lowered)):
+        if not known.fails(lowered):
             return _quiet(_Weight.HARMLESS, "The line warns, and says of nothing that it failed.")
         failed = True
     if failed:

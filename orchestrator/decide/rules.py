@@ -16,6 +16,8 @@ from typing import Any
 
 import yaml
 
+from orchestrator.domain.expressions import Expression, expression
+
 _FOLDER = Path(__file__).with_name("knowledge")
 
 
@@ -37,8 +39,8 @@ class Rule:
     says: Says
     #: A sentence for the person who reads the decision.
     reason: str
-    any: tuple[re.Pattern[str], ...]
-    unless: re.Pattern[str] | None
+    any: tuple[Expression, ...]
+    unless: Expression | None
     #: Only for records of these units; None: all.
     units: re.Pattern[str] | None
     #: Asked only of what no action's pattern fits.
@@ -64,9 +66,9 @@ class Knowledge:
     #: Against own words, in the order in which they are asked: known noise, then causes for a person.
     rules: tuple[Rule, ...]
     #: What makes a line a problem although it is tagged as information.
-    trouble: re.Pattern[str]
+    trouble: tuple[Expression, ...]
     #: What makes a warning that no rule knows a problem, besides.
-    unable: re.Pattern[str]
+    unable: tuple[Expression, ...]
     #: Units that nothing here restarts, by name without suffix.
     protected: re.Pattern[str]
     #: Those of them by which people and programs get in: they are not even told to read their files again.
@@ -78,7 +80,7 @@ class Knowledge:
     #: Paths whose mode or owner decides who may log in or read secrets, and folders that all share.
     sensitive: re.Pattern[str]
     #: PID 1's wording of what became of a unit: an effect, whose cause another line may tell.
-    effects: tuple[re.Pattern[str], ...]
+    effects: tuple[Expression, ...]
     #: errno and its kin: why something failed, whatever it was busy with.
     roots: re.Pattern[str]
 
@@ -98,6 +100,14 @@ class Knowledge:
         """The first rule that finds an attack in a whole message."""
         return next((rule for rule in self.attacks if rule.holds(message, unit)), None)
 
+    def troubles(self, words: str) -> bool:
+        """Whether a line that its own program calls information tells of trouble all the same."""
+        return any(one.search(words) for one in self.trouble)
+
+    def fails(self, words: str) -> bool:
+        """Whether a warning says of something that it failed, or can't go on."""
+        return self.troubles(words) or any(one.search(words) for one in self.unable)
+
     def is_effect(self, words: str) -> bool:
         """Whether PID 1 tells what became of a unit, not why."""
         return any(one.search(words) for one in self.effects)
@@ -108,8 +118,8 @@ def _rules(table: Sequence[dict[str, Any]], says: Says) -> tuple[Rule, ...]:
         Rule(
             says=says,
             reason=row["reason"],
-            any=tuple(re.compile(one) for one in row["any"]),
-            unless=re.compile(row["unless"]) if "unless" in row else None,
+            any=tuple(expression(one) for one in row["any"]),
+            unless=expression(row["unless"]) if "unless" in row else None,
             units=re.compile(row["units"]) if "units" in row else None,
             otherwise=row.get("otherwise", False),
             busy_with=row.get("busy_with", False),
@@ -136,13 +146,13 @@ def knowledge() -> Knowledge:
             *_rules(_read("harmless.yml"), Says.HARMLESS),
             *_rules(_read("person.yml"), Says.PERSON),
         ),
-        trouble=_alternatives(names["trouble"]),
-        unable=_alternatives(names["unable"]),
+        trouble=tuple(expression(one) for one in names["trouble"]),
+        unable=tuple(expression(one) for one in names["unable"]),
         protected=_alternatives(names["protected"]),
         doors=_alternatives(names["doors"]),
         jobs=_alternatives(names["jobs"]),
         suspicious=_alternatives(names["suspicious"]),
         sensitive=_alternatives(names["sensitive"]),
-        effects=tuple(re.compile(one) for one in names["effects"]),
+        effects=tuple(expression(one) for one in names["effects"]),
         roots=_alternatives(names["roots"]),
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
@@ -20,14 +19,7 @@ class Detector:
 
     def __init__(self, actions: Sequence[Action]) -> None:
         self._mild = tuple(
-            (
-                pattern.severity,
-                re.compile(pattern.match, re.IGNORECASE),
-                re.compile(pattern.unless, re.IGNORECASE) if pattern.unless else None,
-            )
-            for action in actions
-            for pattern in action.patterns
-            if pattern.severity < Severity.ERROR
+            pattern for action in actions for pattern in action.patterns if pattern.severity < Severity.ERROR
         )
 
     def detect(self, records: Iterable[LogRecord], now: datetime) -> tuple[Signal, ...]:
@@ -57,7 +49,4 @@ class Detector:
 
     def _asked_for(self, record: LogRecord, worst: Severity) -> bool:
         words = own_words(record.message)
-        return any(
-            mildest <= worst and match.search(words) and not (unless and unless.search(words))
-            for mildest, match, unless in self._mild
-        )
+        return any(pattern.severity <= worst and pattern.holds(words) for pattern in self._mild)

@@ -9,6 +9,7 @@ from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
 
+from orchestrator.domain.expressions import Expression, expression
 from orchestrator.domain.ids import Signature
 from orchestrator.domain.records import Severity
 
@@ -82,10 +83,9 @@ def _holds(match: str, unless: str | None, words: str) -> bool:
     return found and not (unless and compiled(unless).search(words))
 
 
-@lru_cache(maxsize=1024)
-def compiled(expression: str) -> re.Pattern[str]:
+def compiled(text: str) -> Expression:
     """An expression of a pattern, as `Pattern` promises: ignoring case."""
-    return re.compile(expression, re.IGNORECASE)
+    return expression(text, re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

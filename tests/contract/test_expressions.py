@@ -8,6 +8,7 @@ ten times that.
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Iterator, Mapping
@@ -22,6 +23,7 @@ from orchestrator.decide import redact
 from orchestrator.decide.rules import knowledge
 from orchestrator.detect import signature
 from orchestrator.domain import levels, speech
+from orchestrator.domain.expressions import expression
 
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT = 0.25
@@ -41,9 +43,10 @@ def of_knowledge() -> Iterator[tuple[str, re.Pattern[str]]]:
     known = knowledge()
     for rule in (*known.attacks, *known.rules):
         for one in (*rule.any, *filter(None, [rule.unless])):
-            yield f"{rule.says}: {rule.reason}", one
-    for one in (*known.effects, known.suspicious, known.sensitive):
-        yield "names", one
+            yield f"{rule.says}: {rule.reason}", one.pattern
+    for one in (*known.effects, *known.trouble, *known.unable):
+        yield "names", one.pattern
+    yield from (("names", one) for one in (known.suspicious, known.sensitive))
 
 
 def of_modules() -> Iterator[tuple[str, re.Pattern[str]]]:
@@ -123,6 +126,34 @@ def test_expressions_whose_time_doubles_are_found(expression: str) -> None:
 @pytest.mark.parametrize("source", ["catalogue", "knowledge"])
 def test_no_rule_doubles_its_time(source: str) -> None:
     assert [(name, one.pattern[:80]) for name, one in ALL[source] if explosive(one)] == []
+
+
+def test_the_short_way_is_no_other_answer_on_any_known_line() -> None:
+    """orchestrator/domain/expressions.py: literals that an expression needs."""
+    cases = [*(ROOT / "tests" / "cases" / "decide").glob("*.jsonl"), *(ROOT / "tests" / "cases" / "backtest").glob("*")]
+    said = {
+        speech.own_words(json.loads(line)["message"])
+        for file in cases
+        if file.suffix == ".jsonl"
+        for line in file.read_text(encoding="utf-8").splitlines()
+    }
+    asked = [
+        expression(one.pattern, one.flags & re.IGNORECASE)
+        for source in ("catalogue", "knowledge")
+        for _, one in ALL[source]
+    ]
+
+    other = [
+        (one.pattern.pattern[:80], words[:80])
+        for words in said
+        for text in {words, words.casefold()}
+        for one in asked
+        if one.needs and bool(one.search(text)) is not bool(one.pattern.search(text))
+    ]
+
+    assert said
+    assert sum(one.needs is not None for one in asked) > len(asked) / 2
+    assert other == []
 
 
 def test_line_of_the_expressions_own_pieces_is_among_those_tried() -> None:
