@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import pwd
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -84,9 +84,12 @@ def open_record(loaded: Settings, *, working: bool = False) -> SqlStore:
     return open_store(loaded.database_url, workers=(loaded.worker_lock, *others))
 
 
-def fleet(loaded: Settings) -> InventoryFleet:
-    """The inventory. Raises InventoryError when hosts are first asked for."""
-    return InventoryFleet(loaded.inventory, loaded.fleet_environment)
+def fleet(loaded: Settings, actions: Collection[str] | None = None) -> InventoryFleet:
+    """The inventory. Raises InventoryError when hosts are first asked for.
+
+    `actions` are the catalogue's ids: with them `healing_actions` may name nothing else, as in `healer serve`.
+    """
+    return InventoryFleet(loaded.inventory, loaded.fleet_environment, actions=actions)
 
 
 def explainer(loaded: Settings) -> Callable[[Iterable[str], datetime], Iterator[dict[str, Any]]]:
@@ -95,7 +98,7 @@ def explainer(loaded: Settings) -> Callable[[Iterable[str], datetime], Iterator[
     from orchestrator.explain import explain
 
     actions = catalog.load(loaded.playbooks_dir, loaded.roles_dir)
-    known = fleet(loaded) if loaded.inventory.exists() else None
+    known = fleet(loaded, actions.actions) if loaded.inventory.exists() else None
 
     def answer(lines: Iterable[str], now: datetime) -> Iterator[dict[str, Any]]:
         asked = choosers.remembering(loaded, _past(loaded))
@@ -140,8 +143,7 @@ def replayed(loaded: Settings, since: datetime, prompt: Path | None = None) -> l
     if not path.exists():
         raise ConfigError(f"There is no store at {path}, so nothing is on record that could be replayed.")
     actions = catalog.load(loaded.playbooks_dir, loaded.roles_dir)
-    known = InventoryFleet(loaded.inventory, loaded.fleet_environment, actions=actions.actions)
-    store = open_record(loaded)
+    known, store = fleet(loaded, actions.actions), open_record(loaded)
     return list(replay(store, since, catalog=actions, chooser=choosers.chooser(loaded, prompt=prompt), fleet=known))
 
 
@@ -195,7 +197,7 @@ def _worker(loaded: Settings, lock: IO[bytes]) -> Worker:
 
     loaded.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     store, actions = open_record(loaded, working=True), catalog.load(loaded.playbooks_dir, loaded.roles_dir)
-    hosts = InventoryFleet(loaded.inventory, loaded.fleet_environment, actions=actions.actions)
+    hosts = fleet(loaded, actions.actions)
     hosts.hosts()
     connections = Connections(loaded)
     probe, ended = SshProbe(connections), threading.Event()
@@ -407,9 +409,12 @@ def examine(loaded: Settings) -> Iterator[Check]:
         except HealingError as error:
             return Check(name=name, ok=False, text=str(error), fix="")
 
+    ids: list[str] = []
+
     def known_actions() -> str:
         actions = whitelist(loaded)
-        return f"{counted(len(actions), 'action')}: {', '.join(action.id for action in actions)}"
+        ids.extend(action.id for action in actions)
+        return f"{counted(len(actions), 'action')}: {', '.join(ids)}"
 
     def recorded() -> str:
         from orchestrator.record.schema import VERSION
@@ -431,7 +436,8 @@ def examine(loaded: Settings) -> Iterator[Check]:
         text=choosers.described(loaded, _usage(loaded)),
         fix="",
     )
-    known = fleet(loaded)
+    # Where the catalogue can't be read, its own line has said so.
+    known = fleet(loaded, ids or None)
     yield from telling.checks(loaded, _told(loaded))
     inventory = tried("inventory", lambda: f"{counted(len(known.hosts()), 'host')} in {loaded.inventory}")
     yield inventory

@@ -28,7 +28,8 @@ def show(
 ) -> None:
     """Every policy value that holds for a host, and the file and line that set it."""
     settings = wiring.settings(context.obj)
-    values = policies.values_of(wiring.fleet(settings).host(host), settings)
+    known = wiring.fleet(settings, [one.id for one in wiring.whitelist(settings)])
+    values = policies.values_of(known.host(host), settings)
     if as_json:
         return output.print_json({one.name: {"value": one.value, "where": one.where} for one in values})
     output.table(
@@ -46,7 +47,8 @@ def try_(
 ) -> None:
     """Try policy on cases: the real inventory and settings, nothing done before. Exit code 1 where one fails."""
     settings = wiring.settings(context.obj)
-    fleet, actions = wiring.fleet(settings), catalog.load(settings.playbooks_dir, settings.roles_dir)
+    actions = catalog.load(settings.playbooks_dir, settings.roles_dir)
+    fleet = wiring.fleet(settings, actions.actions)
     cases = policies.read_cases(file, fleet=fleet, catalog=actions, now=datetime.now(UTC))
     results = policies.try_cases(cases, fleet=fleet, catalog=actions, settings=settings)
     failed = [one for one in results if not one.passed]

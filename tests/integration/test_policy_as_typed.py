@@ -70,6 +70,28 @@ def test_cases_are_tried_on_the_real_inventory_and_one_that_fails_is_the_exit_co
     assert lines[4] == "2 of 3 cases passed."
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [("policy", "show", "db1"), ("policy", "test", "cases.yml"), ("doctor",), ("explain", "--jsonl")],
+    ids=" ".join,
+)
+def test_an_action_that_there_is_not_is_said_before_healer_serve_refuses_it(
+    folder: Path, arguments: tuple[str, ...]
+) -> None:
+    with (folder / "group_vars" / "db.yml").open("a", encoding="utf-8") as file:
+        file.write("healing_actions: [restart_servic]\n")
+    cases = folder / "cases.yml"
+    cases.write_text("- {host: web1, action: clear_cache, outcome: allowed}\n", encoding="utf-8")
+    line = json.dumps({"unit": "x.service", "message": "x.service: Failed", "priority": 3, "host": "db1"})
+
+    words = [str(cases) if one == "cases.yml" else one for one in arguments]
+    result = CliRunner().invoke(app, ["--config", str(folder / "healer.toml"), *words], input=f"{line}\n")
+
+    said = f"{result.output} {result.exception}"
+    assert "db1: healing_actions holds 'restart_servic', which is no action; did you mean restart_service?" in said
+    assert f"It is set in {folder}/group_vars/db.yml, line 3." in said
+
+
 def test_a_breaker_is_told_to_count_anew_with_a_reason(folder: Path) -> None:
     unknown = typed(folder, "policy", "reset-breaker", "--reason", "mended", "--action", "restart_servce")
     assert isinstance(unknown.exception, ConfigError)
