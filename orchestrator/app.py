@@ -134,7 +134,10 @@ def trial(
 
 
 def replayed(loaded: Settings, since: datetime, prompt: Path | None = None) -> list[Difference]:
-    """Every incident that was decided since then, as it would be decided now. Raises ConfigError without a store."""
+    """Every incident that was decided since then, as it would be decided now.
+
+    Raises ConfigError without a store, and InventoryError where the policy to judge by can't be read.
+    """
     from orchestrator import catalog
     from orchestrator.backtest.replay import replay
     from orchestrator.record.database import path_of
@@ -144,6 +147,7 @@ def replayed(loaded: Settings, since: datetime, prompt: Path | None = None) -> l
         raise ConfigError(f"There is no store at {path}, so nothing is on record that could be replayed.")
     actions = catalog.load(loaded.playbooks_dir, loaded.roles_dir)
     known, store = fleet(loaded, actions.actions), open_record(loaded)
+    known.hosts()
     return list(replay(store, since, catalog=actions, chooser=choosers.chooser(loaded, prompt=prompt), fleet=known))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.errors import ConfigError
+from orchestrator.errors import ConfigError, InventoryError
 from tests.support.typed import typed
 
 CASES = Path(__file__).parents[2] / "cases" / "backtest" / "incidents.jsonl"
@@ -46,3 +46,9 @@ def test_a_file_is_scored_by_class_with_intervals(config: str, tmp_path: Path) -
 def test_what_cannot_be_is_a_sentence(config: str, arguments: tuple[str, ...], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         ask(config, *arguments)
+
+
+@pytest.mark.usefixtures("store")
+def test_a_policy_that_is_not_there_judges_nothing(config: str) -> None:
+    with pytest.raises(InventoryError, match=r"new/hosts.yml does not exist"):
+        ask(config, "--since", "30d", "--inventory", "new/hosts.yml")
