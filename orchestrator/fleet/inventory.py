@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -34,8 +34,8 @@ REREAD_SECONDS = 300.0
 #: Files that are looked at for changes; a folder with more is no inventory.
 FILES_MAX = 10_000
 
-#: How many problems one error lists; the rest is counted.
-_LISTED = 5
+#: How many problems one error lists, and how many hosts that have the same one; the rest is counted.
+_LISTED, _NAMED = 5, 3
 
 
 class InventoryFleet:
@@ -133,14 +133,16 @@ class InventoryFleet:
                 f"`ansible-inventory -i {self._inventory} --list` shows the same."
             )
         hosts: dict[str, Host] = {}
-        problems: list[str] = []
+        # What is wrong -> the hosts that have it wrong: a group's variable is many hosts'.
+        problems: dict[str, list[str]] = {}
         for entry in document["hosts"]:
             try:
-                problems += [
-                    f"{entry['name']}: {error['variable']} can't be resolved: {_with_hint(error['message'])}"
-                    f"{_set_in(entry['origins'], error['variable'])}"
-                    for error in entry["errors"]
-                ]
+                for error in entry["errors"]:
+                    said = (
+                        f"{error['variable']} can't be resolved: {_with_hint(error['message'])}"
+                        f"{_set_in(entry['origins'], error['variable'])}"
+                    )
+                    problems.setdefault(said, []).append(entry["name"])
                 if not entry["errors"]:
                     hosts[entry["name"]] = build_host(
                         entry["name"],
@@ -149,11 +151,13 @@ class InventoryFleet:
                         actions=self._actions,
                         origins=entry["origins"],
                     )
-            except InventoryError as error:
-                problems.append(str(error).rstrip("."))
+            except InventoryError as refusal:
+                said = str(refusal).removeprefix(f"{entry['name']}: ").rstrip(".")
+                problems.setdefault(said, []).append(entry["name"])
         if problems:
+            listed = [f"{_named(names)}: {said}" for said, names in problems.items()][:_LISTED]
             more = f"; and {len(problems) - _LISTED} more" if len(problems) > _LISTED else ""
-            raise InventoryError(f"{'; '.join(problems[:_LISTED])}{more}. (Inventory {self._inventory}.)")
+            raise InventoryError(f"{'; '.join(listed)}{more}. (Inventory {self._inventory}.)")
         if not hosts:
             raise InventoryError(
                 f"The inventory {self._inventory} lists no host. Add one, such as `web1 ansible_host=192.0.2.10`."
@@ -193,6 +197,12 @@ class InventoryFleet:
                 f"(exit code {child.returncode}): {last[0]}."
             ) from error
         return dict(document)
+
+
+def _named(hosts: Sequence[str]) -> str:
+    """`web1, web2, web3 and 4 more`."""
+    more = f" and {len(hosts) - _NAMED} more" if len(hosts) > _NAMED else ""
+    return f"{', '.join(hosts[:_NAMED])}{more}"
 
 
 def _set_in(origins: Mapping[str, str], variable: str) -> str:

@@ -298,6 +298,19 @@ def test_all_bad_hosts_are_told_at_once(write: Write) -> None:
     assert "and 2 more" in text
 
 
+def test_what_a_group_has_wrong_is_said_once_for_all_its_hosts(write: Write) -> None:
+    hosts = "".join(f"web{n}\n" for n in range(1, 8))
+    folder = write({"hosts.ini": f"[web]\n{hosts}", "group_vars/web.yml": "healing_mod: auto\n"})
+
+    assert refusal(folder / "hosts.ini") == (
+        "web1, web2, web3 and 4 more: healing_mod is no variable of healing-bot; did you mean healing_mode? It is set "
+        f"in {folder}/group_vars/web.yml, line 1. (Inventory {folder / 'hosts.ini'}.)"
+    )
+
+    (folder / "group_vars" / "web.yml").write_text("healing_mode: '{{ nobody_set_this }}'\n", encoding="utf-8")
+    assert refusal(folder / "hosts.ini").count("'nobody_set_this' is undefined") == 1
+
+
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
