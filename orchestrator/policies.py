@@ -30,7 +30,12 @@ from orchestrator.settings import SETTINGS, Settings, place_of
 SETTINGS_OF_POLICY = ("budget_", "fleet_", "breaker_", "approval_", "outbreak_", "max_parallel_")
 DEFAULT = "default"
 #: What an unset variable means, where no value says it.
-UNSET = {"actions": "all", "windows": "always", "hold_seconds": "the action's own"}
+UNSET = {
+    "actions": "all",
+    "windows": "always",
+    "hold_seconds": "the action's own",
+    "approvers": "whoever may answer at all",
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -44,6 +44,7 @@ def test_each_value_is_shown_with_the_place_that_set_it(folder: Path) -> None:
     }
     assert shown["healing_max_risk"] == {"value": "medium", "where": "default"}
     assert shown["healing_actions"] == {"value": "all", "where": "default"}
+    assert shown["healing_approvers"] == {"value": "whoever may answer at all", "where": "default"}
     assert shown["fleet_hosts_max"] == {"value": 2, "where": f"{folder}/healer.toml, line 3"}
     assert shown["budget_fleet_per_day"] == {"value": 100, "where": "default"}
 
