@@ -158,6 +158,7 @@ SETTINGS: tuple[Setting, ...] = (
         name="outbreak_hosts",
         default=3,
         help="So many hosts with the same error within the window make an outbreak; 2 at least.",
+        least=2,
     ),
     Setting(
         name="outbreak_window_seconds",
@@ -168,6 +169,7 @@ SETTINGS: tuple[Setting, ...] = (
         name="outbreak_wave_max",
         default=10,
         help="Hosts that one wave of an outbreak may have; 20 at most.",
+        most=WAVE_MAX,
     ),
     Setting(
         name="run_lease_seconds",
@@ -449,25 +451,24 @@ def load(config: Path | None = None, environ: Mapping[str, str] | None = None) -
     values = {row.name: _value(row, given, base, path) for row in SETTINGS}
     if values["run_lease_seconds"] < 2 * values["run_renewal_seconds"] + KILLING:
         raise ConfigError(
-            f"{path}: run_lease_seconds ({values['run_lease_seconds']:g}) is too short for run_renewal_seconds "
+            f"{_place(path, 'run_lease_seconds', 'run_renewal_seconds')}: "
+            f"run_lease_seconds ({values['run_lease_seconds']:g}) is too short for run_renewal_seconds "
             f"({values['run_renewal_seconds']:g}): a run that misses one renewal would be ended. Take "
             f"{2 * values['run_renewal_seconds'] + KILLING:g} or more."
         )
     if values["keep_records_days"] < max(SHORTEST_DAYS, values["keep_artifacts_days"]):
         raise ConfigError(
-            f"{path}: keep_records_days ({values['keep_records_days']}) is too short: attempts are counted over a day, "
+            f"{_place(path, 'keep_records_days', 'keep_artifacts_days')}: "
+            f"keep_records_days ({values['keep_records_days']}) is too short: attempts are counted over a day, "
             f"and no run's artifacts (keep_artifacts_days, {values['keep_artifacts_days']}) outlive its record. Take "
             f"{max(SHORTEST_DAYS, values['keep_artifacts_days'])} or more."
         )
     if values["breaker_least_attempts"] > values["breaker_last_attempts"]:
         raise ConfigError(
-            f"{path}: breaker_least_attempts ({values['breaker_least_attempts']}) is above breaker_last_attempts "
+            f"{_place(path, 'breaker_least_attempts', 'breaker_last_attempts')}: "
+            f"breaker_least_attempts ({values['breaker_least_attempts']}) is above breaker_last_attempts "
             f"({values['breaker_last_attempts']}), so no breaker would ever open. Take that or less."
         )
-    if values["outbreak_hosts"] < 2:
-        raise ConfigError(f"{path}: outbreak_hosts takes 2 or more, got {values['outbreak_hosts']}.")
-    if values["outbreak_wave_max"] > WAVE_MAX:
-        raise ConfigError(f"{path}: outbreak_wave_max takes {WAVE_MAX} at most, got {values['outbreak_wave_max']}.")
     key = env.get("GEMINI_API_KEY") or env.get("GOOGLE_API_KEY")
     token = env.get("HEALER_TOKEN")
     return Settings(
@@ -497,7 +498,7 @@ def _read(path: Path) -> dict[str, Any]:
         if name not in _BY_NAME and name != NOTIFY:
             near = get_close_matches(name, _BY_NAME, n=1)
             hint = f" Did you mean {near[0]!r}?" if near else f" Known: {', '.join(sorted(_BY_NAME))}."
-            raise ConfigError(f"{place_of(name, path) or path}: there is no setting {name!r}.{hint}")
+            raise ConfigError(f"{_place(path, name)}: there is no setting {name!r}.{hint}")
     return given
 
 
@@ -506,16 +507,14 @@ def _value(row: Setting, given: Mapping[str, Any], base: Path, path: Path | None
     kind = type(row.default)
     if isinstance(row.default, Path):
         if not isinstance(value, str | Path):
-            raise ConfigError(f"{path}: {row.name} takes a path, got {value!r}.")
+            raise ConfigError(f"{_place(path, row.name)}: {row.name} takes a path, got {value!r}.")
         return (base / Path(value).expanduser()).absolute()
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if type(value) is not kind:
-        raise ConfigError(f"{place_of(row.name, path) or path}: {row.name} takes {_ACCEPTED[kind]}, got {value!r}.")
+        raise ConfigError(f"{_place(path, row.name)}: {row.name} takes {_ACCEPTED[kind]}, got {value!r}.")
     if kind in (int, float) and not _in_range(row, value):
-        raise ConfigError(
-            f"{place_of(row.name, path) or path}: {row.name} takes a number {_range(row)}, got {value!r}."
-        )
+        raise ConfigError(f"{_place(path, row.name)}: {row.name} takes a number {_range(row)}, got {value!r}.")
     return value
 
 
@@ -533,8 +532,14 @@ def _range(row: Setting) -> str:
 def place_of(name: str, path: Path | None) -> str:
     """`FILE, line 3`, where the config file sets it; '' where it does not."""
     lines = path.read_text(encoding="utf-8").splitlines() if path else []
-    found = [number for number, text in enumerate(lines, start=1) if text.partition("=")[0].strip() == name]
+    # A table stands in brackets: `[fleet]`.
+    found = [number for number, text in enumerate(lines, start=1) if text.partition("=")[0].strip(" \t[]") == name]
     return f"{path}, line {found[0]}" if found else ""
+
+
+def _place(path: Path | None, *names: str) -> str:
+    """Where the config file sets the first of them that it sets; the file where it sets none."""
+    return next((place for name in names if (place := place_of(name, path))), str(path))
 
 
 _ACCEPTED = {str: "a string", int: "a whole number", float: "a number", bool: "true or false"}
