@@ -26,6 +26,12 @@ GROWTH, LONGEST = 4, 60
 TOO_LONG = 0.05
 #: How often something is repeated at least for its ambiguity to matter.
 MANY = 10
+#: So many parts with many turns, one after another, take the third power of a line's length where all can read it.
+STEEP = 3
+#: Characters of the lines on which they are tried, and seconds: an honest expression takes a hundredth of that.
+STEEP_LENGTHS, STEEP_LONG = (96, 256), 0.01
+#: So many of the pieces are tried: the catalogue is read by every other command, and has hundreds of expressions.
+STEEP_PIECES = 80
 #: What no expression expects at a line's end.
 END = "\x00"
 _CLASSES = {
@@ -60,6 +66,39 @@ def explosive(pattern: re.Pattern[str]) -> str | None:
             if time.process_time() - start > TOO_LONG:
                 return line
     return None
+
+
+def steep(pattern: re.Pattern[str]) -> str | None:
+    """A line on which the time grows with a power of its length, as on `^.*.*.*b`; None: none was found.
+
+    Only several parts in a row that each read many characters do that, so only expressions with STEEP of them are
+    tried. One of bounded repeats is held up for minutes as well: 200 to the third power are eight million ways.
+    """
+    if _wide(parser.parse(pattern.pattern, pattern.flags & ~re.DEBUG)) < STEEP:
+        return None
+    pieces = list(islice((one for one in dict.fromkeys(_pieces(pattern, run=1)) if one[1]), STEEP_PIECES))
+    for length in STEEP_LENGTHS:
+        for head, piece in pieces:
+            line = (head + piece * (length // len(piece) + 1))[:length] + END
+            start = time.process_time()
+            pattern.search(line)
+            if time.process_time() - start > STEEP_LONG:
+                return line
+    return None
+
+
+def _wide(parts: Any) -> int:
+    """How many parts there are at most, on one way through, that each may read many characters."""
+    count = 0
+    for kind, value in parts:
+        if kind in (c.MAX_REPEAT, c.MIN_REPEAT):
+            many = value[1] is c.MAXREPEAT or value[1] - value[0] >= MANY
+            count += 1 if many else _wide(value[2]) * int(value[1])
+        elif kind is c.BRANCH:
+            count += max(_wide(branch) for branch in value[1])
+        else:
+            count += sum(_wide(one) for one in _within(kind, value))
+    return count
 
 
 def _ambiguous(parts: Any) -> bool:
@@ -124,8 +163,8 @@ def lines(pattern: re.Pattern[str]) -> Iterator[str]:
             yield line
 
 
-def _pieces(pattern: re.Pattern[str]) -> Iterator[tuple[str, str]]:
-    """What is repeated, and what leads to it."""
+def _pieces(pattern: re.Pattern[str], run: int = RUN) -> Iterator[tuple[str, str]]:
+    """What is repeated, of so many parts in a row at most, and what leads to it."""
     yield from (("", one) for one in COMMON)
     for parts in _sequences(parser.parse(pattern.pattern, pattern.flags & ~re.DEBUG)):
         whole = "".join(parts)
@@ -133,7 +172,7 @@ def _pieces(pattern: re.Pattern[str]) -> Iterator[tuple[str, str]]:
             head = "".join(parts[:start])
             yield head, "a"
             yield head, " a"
-            for end in range(start + 1, min(len(parts), start + RUN) + 1):
+            for end in range(start + 1, min(len(parts), start + run) + 1):
                 piece = "".join(parts[start:end])
                 yield "", piece
                 yield "", piece + " "

@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from orchestrator.catalog.backtracking import explosive, unbounded
+from orchestrator.catalog.backtracking import explosive, steep, unbounded
 from orchestrator.catalog.rows import ActionRow, PatternRow, place
 from orchestrator.domain.actions import Pattern
 from orchestrator.domain.records import Severity
@@ -85,6 +85,13 @@ def _compile(file: Path, at: Sequence[int | str], what: str, text: str) -> re.Pa
         said = (
             f"{what} backtracks without bound: a line like {slow[:40]!r} takes twice as long with every few characters "
             "more; let each turn of what it repeats be read in one way only."
+        )
+        raise _refusal(file, at, said)
+    slow = steep(expression)
+    if slow is not None:
+        said = (
+            f"{what} backtracks too long: {len(slow)} characters like {slow[:40]!r} hold it up, and longer ones by a "
+            "power of their length; let parts that follow each other not read the same text, or lower their bounds."
         )
         raise _refusal(file, at, said)
     return expression

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from orchestrator import catalog
-from orchestrator.catalog.backtracking import explosive, lines, unbounded
+from orchestrator.catalog.backtracking import explosive, lines, steep, unbounded
 from orchestrator.decide import redact
 from orchestrator.decide.rules import knowledge
 from orchestrator.detect import signature
@@ -126,6 +126,34 @@ def test_expressions_whose_time_doubles_are_found(expression: str) -> None:
 @pytest.mark.parametrize("source", ["catalogue", "knowledge"])
 def test_no_rule_doubles_its_time(source: str) -> None:
     assert [(name, one.pattern[:80]) for name, one in ALL[source] if explosive(one)] == []
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        r"^.*.*.*b",
+        r"a{1,200}a{1,200}a{1,200}b",
+        r"(?:a{1,60}b?){3}c",
+        r"\w{1,60} ?\w{1,60} ?\w{1,60}:x",
+        r"(?:a|[^b]{0,50}[^c]{0,50}[^d]{0,50}[^e]{0,50}f)!",
+    ],
+)
+def test_expressions_whose_time_grows_with_a_power_are_found(expression: str) -> None:
+    start = time.process_time()
+
+    assert not explosive(re.compile(expression, re.IGNORECASE))
+    assert steep(re.compile(expression, re.IGNORECASE))
+    assert time.process_time() - start < 20
+
+
+@pytest.mark.parametrize("expression", [r"^.*.*b", r"a{1,200}b{1,200}c{1,200}d", r"(?:x\d{1,60}){3}c", r"a.{0,300}b"])
+def test_expressions_that_read_their_parts_in_one_way_are_none_of_them(expression: str) -> None:
+    assert steep(re.compile(expression)) is None
+
+
+@pytest.mark.parametrize("source", ["catalogue", "knowledge"])
+def test_no_rule_grows_with_a_power(source: str) -> None:
+    assert [(name, one.pattern[:80]) for name, one in ALL[source] if steep(one)] == []
 
 
 def test_the_short_way_is_no_other_answer_on_any_known_line() -> None:

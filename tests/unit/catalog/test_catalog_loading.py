@@ -329,6 +329,7 @@ BROKEN: dict[str, tuple[Break, str]] = {
     ),
     "backtracking": (pattern(match="^(a+)+$"), r"line \d+: match of pattern 1 backtracks without bound: .*'aaaa"),
     "backtracking unless": (pattern(unless="^(?:a|aa)*b"), r"unless of pattern 1 backtracks without bound"),
+    "power": (pattern(match="^.*.*.*b"), r"line \d+: match of pattern 1 backtracks too long: \d+ characters like '"),
     "unknown part": (pattern(match="%{x} broke"), r"match of pattern 1 uses %\{x\}, which vocabulary doesn't define"),
     "values of no parameter": (
         pattern(values={"host": ["x"]}),
