@@ -29,6 +29,8 @@ from orchestrator.settings import SETTINGS, Settings, place_of
 #: Settings that policy rests on, by how their names begin.
 SETTINGS_OF_POLICY = ("budget_", "fleet_", "breaker_", "approval_", "outbreak_", "max_parallel_")
 DEFAULT = "default"
+#: The rule that denies parameters that an action does not take.
+WHITELIST = "whitelist"
 #: What an unset variable means, where no value says it.
 UNSET = {
     "actions": "all",
@@ -228,6 +230,8 @@ class _Case:
         outcome, rule = self._outcome(), self._rule()
         if outcome is None and rule is None:
             self._wrong("nothing is expected", "outcome, rule, or both")
+        if rule != WHITELIST:
+            self._declared(action, parameters)
         return PolicyCase(
             place=self._place,
             name=str(self._given.get("case", "")) or f"{name} on {host}",
@@ -241,6 +245,17 @@ class _Case:
             outcome=outcome,
             rule=rule,
         )
+
+    def _declared(self, action: Action, given: Mapping[str, str]) -> None:
+        """A misspelt parameter is denied by the first of all rules: a case that wants `denied` would pass untried."""
+        names = [one.name for one in action.parameters]
+        accepted = f"{', '.join(names) or 'none'}; or expect rule: {WHITELIST}"
+        for name in given:
+            if name not in names:
+                self._wrong(f"{action.id} takes no parameter {name!r}", accepted)
+        for one in action.parameters:
+            if one.required and one.name not in given:
+                self._wrong(f"{action.id} needs the parameter {one.name}", accepted)
 
     def _text(self, key: str) -> str:
         value = self._given.get(key)

@@ -55,6 +55,8 @@ def judged(tmp_path: Path, more: str) -> policies.CaseResult:
         ('"rule": "allowed", "age": 301, "approved": true', True, "allowed"),
         ('"rule": "allowed", "age": null', True, "allowed"),
         ('"rule": "mode", "host": "web2"', True, "mode"),
+        ('"rule": "whitelist", "parameters": {"servise": "nginx"}', True, "whitelist"),
+        ('"rule": "whitelist", "parameters": {}', True, "whitelist"),
         (
             '"action": "fix_permissions", "parameters": {"path": "/opt/x"}, "facts": {"path": {"mode": "4755"}}, '
             '"rule": "path_state"',
@@ -100,6 +102,14 @@ def test_yaml_and_json_lines_are_read_alike_and_each_case_knows_its_line(tmp_pat
         (f'{{{CASE}, "action": "restart_servce"}}', "there is no action 'restart_servce'; accepted: restart_service"),
         (f'{{{CASE}, "action": "rm"}}', "there is no action 'rm'; accepted: clear_cache, fix_permissions"),
         (f'{{{CASE}, "parameters": {{"service": 1}}}}', "parameters is {'service': 1}; accepted: a mapping of names"),
+        (
+            f'{{{CASE}, "outcome": "denied", "parameters": {{"servise": "nginx"}}}}',
+            "restart_service takes no parameter 'servise'; accepted: service; or expect rule: whitelist",
+        ),
+        (
+            f'{{{CASE}, "outcome": "denied", "parameters": {{}}}}',
+            "restart_service needs the parameter service; accepted: service; or expect rule: whitelist",
+        ),
         (f'{{{CASE}, "rule": "age", "at": "12:00"}}', "at is '12:00'; accepted: a time with its zone"),
         (f'{{{CASE}, "rule": "age", "at": "2026-03-02T12:00:00"}}', "accepted: a time with its zone"),
         (f'{{{CASE}, "rule": "age", "approved": 1}}', "approved is 1; accepted: true or false"),
