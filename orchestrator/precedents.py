@@ -79,6 +79,33 @@ def details(store: Store, one: Precedents, healed_times: int) -> tuple[Remembere
     return tuple(rows)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Otherwise:
+    """A line that stood beside a pinned one and speaks for something else."""
+
+    signature: Signature
+    action: str
+    parameters: Mapping[str, str]
+
+
+def otherwise(store: Store, one: Precedents, healed_times: int) -> tuple[Otherwise, ...]:
+    """The lines for which a pin is not followed while they are in sight with it: MemoryChooser asks then."""
+    pinned = one.word.pinned if one.word else None
+    if pinned is None:
+        return ()
+    beside = sorted({line for deed in one.deeds for line in deed.shown} - {one.signature})
+    found = []
+    for other in (store.precedents(line) for line in beside):
+        if other.word and other.word.pinned:
+            said = {other.word.pinned}
+        else:
+            said = {what for what, healed in other.learned().items() if healed >= healed_times}
+        if said and pinned not in said:
+            action, parameters = min(said)
+            found.append(Otherwise(signature=other.signature, action=action, parameters=dict(parameters)))
+    return tuple(found)
+
+
 def find(store: Store, given: str) -> Signature:
     """The signature that was given whole, or by a beginning that only one has. Raises ConfigError."""
     if given and store.wording(Signature(given)) is not None:

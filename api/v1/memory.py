@@ -87,6 +87,10 @@ class MemoryWhole(BaseModel):
     """One error with each healing that memory counts, newest first."""
 
     memory: MemoryShape
+    otherwise: list[str] = Field(
+        description="signatures of lines that stood beside it and speak for something else than its pin: where one of "
+        "them is in sight too, the chooser is asked"
+    )
     healings: list[DeedShape]
     links: dict[str, str]
 
@@ -138,6 +142,9 @@ def remembered(signature: Named, state: State) -> MemoryWhole:
     known = find(state, signature)
     return MemoryWhole(
         memory=_known(state, known),
+        otherwise=[
+            one.signature for one in precedents.otherwise(state.store, known, state.settings.memory_healed_times)
+        ],
         healings=[_deed(one) for one in known.deeds],
         links={
             "incidents": f"{ROOT}/incidents?signature={signature}",

@@ -15,7 +15,7 @@ from orchestrator.domain.ids import Signature
 from orchestrator.domain.precedents import Standing
 from orchestrator.errors import ConfigError
 from orchestrator.ports import Store
-from orchestrator.precedents import Remembered
+from orchestrator.precedents import Otherwise, Remembered
 
 app = typer.Typer(
     help="What healed before is chosen again without asking: list, show, pin, forbid, release.",
@@ -45,14 +45,23 @@ def show(context: typer.Context, error: Error, as_json: output.Json = False) -> 
     store = wiring.open_record(settings)
     known = store.precedents(_signature(store, error))
     rows = precedents.details(store, known, settings.memory_healed_times)
+    others = precedents.otherwise(store, known, settings.memory_healed_times)
     if as_json:
-        return output.print_json({"signature": known.signature, "remembered": rows, "deeds": known.deeds})
+        return output.print_json(
+            {
+                "signature": known.signature,
+                "remembered": rows,
+                "deeds": known.deeds,
+                "otherwise": [one.signature for one in others],
+            }
+        )
     words = next((row.template for row in rows), "") or store.wording(known.signature) or ""
     output.say(f"{known.signature}  {words}")
     if known.word:
         word = known.word
         about = f"{word.action or 'any action'} {output.parameters(word.parameters)}".strip()
         output.say(f"  {word.standing} by {word.actor} at {output.when(word.at)}: {about}; {word.reason}")
+    _say_otherwise(others, "  ")
     for row in rows:
         output.say(f"  {row.standing}: {_deed(row)}, {_count(row)}")
     for deed in known.deeds:
@@ -71,7 +80,10 @@ def pin(
     action: Annotated[str, typer.Option(help="What is chosen; without it, what memory learned.")] = "",
     parameter: Annotated[list[str] | None, typer.Option(help="NAME=VALUE, as the action takes it.")] = None,
 ) -> None:
-    """Choose this at once for the error, however often it healed; pin again to change it. Policy judges as usual."""
+    """Choose this at once for the error, however often it healed, and instead of what it learned.
+
+    Pin again to change it. Policy judges as usual.
+    """
     settings = wiring.settings(context.obj)
     store = wiring.open_record(settings)
     wiring.require_reason(reason)
@@ -87,6 +99,7 @@ def pin(
     )
     about = f"{word.action} {output.parameters(word.parameters)}".strip()
     output.say(f"{about} is pinned for {word.signature}: it is chosen where the evidence offers it.")
+    _say_otherwise(precedents.otherwise(store, store.precedents(word.signature), settings.memory_healed_times))
 
 
 @app.command()
@@ -119,6 +132,15 @@ def release(context: typer.Context, error: Error, reason: Reason) -> None:
     wiring.require_reason(reason)
     former = precedents.release(store, _signature(store, error), actor=wiring.actor(), reason=reason)
     output.say(f"{former.action or 'Every action'} is no longer {former.standing} for {former.signature}.")
+
+
+def _say_otherwise(others: Iterable[Otherwise], indent: str = "") -> None:
+    for one in others:
+        about = f"{one.action} {output.parameters(one.parameters)}".strip()
+        output.say(
+            f"{indent}{one.signature} speaks for {about}: where both lines are in sight the chooser is asked. Pin it "
+            "too where this is to hold then."
+        )
 
 
 def _pairs(given: Iterable[str]) -> dict[str, str]:

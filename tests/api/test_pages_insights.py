@@ -23,6 +23,7 @@ from tests.api.conftest import Stage, asks, heals, make_host, move, run
 from tests.api.test_insights import RESTART, SIGNATURE, breaks_out
 from tests.api.test_pages import EVIL, csrf, signed_in
 from tests.api.test_roles import key
+from tests.support.past import healing
 
 PIN = json.dumps({"action": "restart_service", "parameters": {"service": "nginx"}})
 
@@ -296,6 +297,19 @@ def test_a_word_over_rest_is_recorded_with_its_name_and_says_why_not(stage: Stag
     assert (again.status_code, again.json()["error"]["code"]) == (409, "nothing_said")
     actors = {event.actor for event in stage.store.events() if event.kind.startswith("memory.")}
     assert actors == {"api:ops"}
+
+
+def test_editing_what_was_learned_over_rest_names_the_lines_that_speak_otherwise(stage: Stage) -> None:
+    one, other = Signature(SIGNATURE), Signature("e" * 16)
+    for _ in range(3):
+        healing(stage.store, opened_by=one, shown=(one, other))
+    with stage.client(token=False) as client:
+        client.headers["authorization"] = f"Bearer {key(stage, Role.ADMIN, 'ops')}"
+        edit = {"action": "reload_config", "parameters": {"service": "nginx"}, "reason": "that is enough"}
+        first, second = (client.post(f"/api/v1/memory/{line}/pin", json=edit).json() for line in (one, other))
+
+    assert (first["otherwise"], second["otherwise"]) == ([other], [])
+    assert first["memory"]["word"]["action"] == second["memory"]["word"]["action"] == "reload_config"
 
 
 def all_asked(stage: Stage) -> tuple[str, list[IncidentId]]:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from orchestrator.detect.signature import signature
-from orchestrator.domain.ids import IncidentId
+from orchestrator.domain.ids import IncidentId, Signature
 from orchestrator.domain.incidents import IncidentState
 from orchestrator.errors import ConfigError
 from orchestrator.record.store import SqlStore
@@ -106,6 +106,29 @@ def test_a_pin_names_who_and_why_is_changed_and_released(config: str, store: Sql
     said = [event for event in store.events() if event.kind.startswith("memory.")]
     assert [event.kind for event in said] == ["memory.pinned", "memory.pinned", "memory.released"]
     assert {event.actor for event in said} == {word.actor}
+
+
+def test_editing_what_two_lines_taught_says_that_the_other_one_speaks_otherwise(config: str, store: SqlStore) -> None:
+    other = Signature("e" * 16)
+    for _ in range(3):
+        healing(store, opened_by=SIGNATURE, shown=(SIGNATURE, other), message=LINE)
+    edit = ("--action", "reload_config", "--parameter", "service=nginx", "--reason", "that is enough")
+
+    said = typed(config, "memory", "pin", SIGNATURE, *edit)
+    shown = typed(config, "memory", "show", SIGNATURE)
+    listed = json.loads(typed(config, "memory", "show", SIGNATURE, "--json"))
+
+    asks = (
+        f"{other} speaks for restart_service service=nginx: where both lines are in sight the chooser is asked. "
+        "Pin it too where this is to hold then."
+    )
+    assert asks in said
+    assert asks in shown
+    assert listed["otherwise"] == [other]
+    assert "speaks for" not in typed(config, "memory", "pin", other, *edit)
+    assert "speaks for" not in typed(config, "memory", "show", SIGNATURE)
+    typed(config, "memory", "release", SIGNATURE, "--reason", "over")
+    assert "speaks for" not in typed(config, "memory", "show", SIGNATURE)
 
 
 def test_what_is_forbidden_is_escalated_and_shown(config: str, store: SqlStore) -> None:
