@@ -98,6 +98,14 @@ def by_class(answers: Sequence[Answered]) -> dict[str, dict[Grade, int]]:
     return counted
 
 
+def right_by_class(answers: Sequence[Answered]) -> dict[str, Figure]:
+    """What was answered right, of each class in the order of their names."""
+    return {
+        name: Figure(name=name, hits=grades[Grade.RIGHT], total=sum(grades.values()))
+        for name, grades in by_class(answers).items()
+    }
+
+
 def milliseconds(answers: Sequence[Answered]) -> float:
     """Of one answer, the mean."""
     return 1000 * sum(one.seconds for one in answers) / len(answers) if answers else 0.0

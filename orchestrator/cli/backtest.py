@@ -81,10 +81,19 @@ def _cases(
     from orchestrator.backtest import score
 
     plain, crossed = wiring.trial(loaded, file, cross_validate=cross_validate, prompt=prompt)
+    classes, right, again = score.by_class(plain), score.right_by_class(plain), score.right_by_class(crossed)
     if as_json:
         return output.print_json(
             {
-                "classes": {name: dict(grades) for name, grades in score.by_class(plain).items()},
+                "classes": {name: dict(grades) for name, grades in classes.items()},
+                "by_class": [
+                    {
+                        "class": name,
+                        "right": _figure(one),
+                        "cross_validated": _figure(again[name]) if crossed else None,
+                    }
+                    for name, one in right.items()
+                ],
                 "figures": [_figure(one) for one in score.figures(plain)],
                 "cross_validated": [_figure(one) for one in score.figures(crossed)] if crossed else None,
                 "milliseconds": score.milliseconds(plain),
@@ -99,11 +108,18 @@ def _cases(
                     f"{one.case.label.action} {dict(one.case.label.params) or ''}; got {one.action} "
                     f"{dict(one.params) or ''}: {one.reason}"
                 )
+    others = [grade for grade in Grade if grade is not Grade.RIGHT]
     output.table(
-        ("class", "cases", *(grade.value for grade in Grade)),
+        ("class", "cases", "right", "95 %", *others, *(("cross-validated", "95 %") if crossed else ())),
         (
-            (output.text(name), str(sum(grades.values())), *(str(grades[grade]) for grade in Grade))
-            for name, grades in score.by_class(plain).items()
+            (
+                output.text(name),
+                str(right[name].total),
+                *_shown(right[name]),
+                *(str(grades[grade]) for grade in others),
+                *(_shown(again[name]) if crossed else ()),
+            )
+            for name, grades in classes.items()
         ),
         "",
     )
@@ -119,6 +135,8 @@ def _cases(
 
 
 def _shown(one: Figure) -> tuple[str, str]:
+    if not one.total:
+        return "0 of 0", ""
     low, high = one.interval
     return f"{one.hits} of {one.total} ({one.percent:.1f} %)", f"{low:.1f} to {high:.1f}"
 
