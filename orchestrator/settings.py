@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -469,6 +470,9 @@ def load(config: Path | None = None, environ: Mapping[str, str] | None = None) -
             f"breaker_least_attempts ({values['breaker_least_attempts']}) is above breaker_last_attempts "
             f"({values['breaker_last_attempts']}), so no breaker would ever open. Take that or less."
         )
+    for name, (accepted, what) in _FORMS.items():
+        if not re.fullmatch(accepted, values[name], re.ASCII):
+            raise ConfigError(f"{_place(path, name)}: {name} takes {what}, got {values[name]!r}.")
     key = env.get("GEMINI_API_KEY") or env.get("GOOGLE_API_KEY")
     token = env.get("HEALER_TOKEN")
     return Settings(
@@ -541,6 +545,12 @@ def _place(path: Path | None, *names: str) -> str:
     """Where the config file sets the first of them that it sets; the file where it sets none."""
     return next((place for name in names if (place := place_of(name, path))), str(path))
 
+
+#: Texts that would be found wrong only once a model is asked: what they look like, and how to say it.
+_FORMS = {
+    "gemini_base_url": (r"|https?://[^\s/]+(?:/\S*)?", "an address such as https://gemini.example.com/, or none"),
+    "gemini_model": (r"[\w./-]+", "a model's name, such as gemini-flash-latest"),
+}
 
 _ACCEPTED = {str: "a string", int: "a whole number", float: "a number", bool: "true or false"}
 

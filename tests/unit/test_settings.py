@@ -61,6 +61,10 @@ def test_relative_paths_are_relative_to_the_file(tmp_path: Path) -> None:
         ("gemini_breaker_failures = 0", "gemini_breaker_failures takes a number above 0"),
         ("gemini_breaker_seconds = inf", "gemini_breaker_seconds takes a number above 0, got inf"),
         ('gemini_hide_addresses = "yes"', "gemini_hide_addresses takes true or false"),
+        ('gemini_base_url = "ftp://x"', "line 1: gemini_base_url takes an address such as https://"),
+        ('gemini_base_url = "127.0.0.1:8499"', "gemini_base_url takes an address such as https://"),
+        ('\ngemini_model = ""', "line 2: gemini_model takes a model's name, such as gemini-flash-latest, got ''"),
+        ('gemini_model = "a b"', "gemini_model takes a model's name"),
         ("= broken", "can't be read"),
     ],
 )
