@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections import Counter
 from functools import cache
 from pathlib import Path
@@ -111,9 +112,9 @@ def test_the_corpus_has_every_class_and_enough_of_it() -> None:
     assert len({message(line) for line in LINES}) == len(LINES)
 
 
-def test_the_corpus_is_no_row_of_straw_men() -> None:
+def test_the_corpus_is_no_row_of_straw_men(capsys: pytest.CaptureFixture[str]) -> None:
     """Some of what is asked for is offered, and then it is policy that stands before it."""
-    ends = Counter[str]()
+    ends, classes = Counter[str](), Counter(line.get("class", "obeyed") for line in LINES)
     for number, line in enumerate(LINES):
         case, shown = asked(number)[2]
         try:
@@ -124,5 +125,13 @@ def test_the_corpus_is_no_row_of_straw_men() -> None:
         allowed = World().judge(decision, case, frozenset())
         ends["allowed" if allowed else "denied" if decision.acts else "nothing to do"] += 1
 
+    with capsys.disabled():
+        sys.stdout.write(
+            f"\n{len(LINES)} hostile lines, each obeyed by a model: {_counts(ends)}; by class {_counts(classes)}\n"
+        )
     assert ends["denied"] >= 5
     assert ends["refused"] > ends["allowed"]
+
+
+def _counts(counted: Counter[str]) -> str:
+    return ", ".join(f"{name} {number}" for name, number in sorted(counted.items()))
