@@ -11,7 +11,8 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +155,16 @@ def test_expressions_that_read_their_parts_in_one_way_are_none_of_them(expressio
 @pytest.mark.parametrize("source", ["catalogue", "knowledge"])
 def test_no_rule_grows_with_a_power(source: str) -> None:
     assert [(name, one.pattern[:80]) for name, one in ALL[source] if steep(one)] == []
+
+
+@pytest.mark.parametrize("tried", [explosive, steep])
+def test_what_other_threads_do_meanwhile_makes_no_honest_expression_slow(
+    tried: Callable[[re.Pattern[str]], str | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The catalogue is also read where an answer is taken, beside all that `healer serve` does."""
+    monkeypatch.setattr(time, "process_time", count().__next__)
+
+    assert tried(re.compile(r"(?:x\d?){1,60} y\d{1,60} z\d{1,60}!")) is None
 
 
 def test_the_short_way_is_no_other_answer_on_any_known_line() -> None:
