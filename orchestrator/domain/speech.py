@@ -21,7 +21,7 @@ _METHODS = r"(?:GET|POST|PUT|HEAD|DELETE|OPTIONS|PATCH|CONNECT|TRACE|PROPFIND)"
 #: Lines that only say what somebody asked for: common and combined log format, bare request lines, haproxy's
 #: and lograge's. Whatever error words they hold were typed by the client.
 _ACCESS = re.compile(
-    rf"""^(?:\S+[ ]){{1,4}}\[\d{{1,2}}/\w{{3}}/\d{{4}}[:\s]                     # common log format
+    rf"""^(?![A-Z][ ]\[)(?:\S+[ ]){{1,4}}\[\d{{1,2}}/\w{{3}}/\d{{4}}[:\s]                     # common log format
       | ^\S+[ ]\S+[ ]\S+[ ]\[[^\]]{{5,40}}\][ ]"
       | ^(?:\S{{1,60}}[ ]){{0,3}}"?{_METHODS}[ ](?:/|https?://|\*)\S*              # a request line, bare or quoted
       | ^\S{{1,60}}:\d+[ ]\[[^\]]{{5,40}}\][ ]\S+[ ]\S+[ ][\d/+-]+[ ]\d{{3}}[ ]    # haproxy's httplog
