@@ -17,7 +17,7 @@ WORTH = (
     r"|no space left|denied|read-only file|input/output|too many open|cannot allocate|segmentation fault"
     r"|segfault|core dumped|already in use|exited, |start-limit|repeated too|out of memory|oom-killer|protection"
     r"|(?:level|lvl|severity|priority|levelname).{0,5}[ewf]\b"
-    r"|[\[<(](?:[\w-]{1,32}:)?[ew][\])>]|\"s\"\s?:\s?\"[efw]|^[efw]\d{4}\s|(?:^|\s)[ew]:\s"
+    r"|[\[<(](?:[\w-]{1,32}:)?[ew][\])>]|\"s\"\s?:\s?\"[efw]|(?:^|\s)[efw]\d{4}\s|(?:^|\s)[ew]:\s"
 )
 _WORTH = re.compile(WORTH, re.IGNORECASE)
 

@@ -31,6 +31,7 @@ def test_nothing_that_states_a_warning_is_held_back() -> None:
     [
         "E1125 13:00:00.1 7 main.go:1] lost",
         "app: W: low",
+        "kubelet[7]: E1125 13:00:00.1 7 main.go:1] lost",
         '{"s":"E","c":"-"}',
         "[e] gone",
         "level=e lost",
