@@ -1323,3 +1323,27 @@ def test_log_that_became_smaller_meanwhile_is_left_alone(overgrown: Path, monkey
 
     with pytest.raises(rotate.Unfit, match="is not any more what was copied"):
         cut(overgrown)
+
+
+@pytest.mark.parametrize(
+    ("looks", "sent", "left"),
+    [
+        ([4, 3, 0], 7, 0),
+        ([4, 3, 3], 7, 3),
+        ([4, 4], 4, 4),
+        ([4, 3, 2, 1], 9, 1),
+        ([400, 200], 400, 200),
+        ([0], 0, 0),
+    ],
+)
+def test_parents_are_told_again_only_while_that_helps_and_there_are_few(
+    monkeypatch: pytest.MonkeyPatch, looks: list[int], sent: int, left: int
+) -> None:
+    scope, seen = zombies.run.__globals__, iter(looks)
+    monkeypatch.setitem(scope, "staying", lambda: [None] * next(seen))
+    monkeypatch.setitem(scope, "parents", lambda stay, _patterns: [{"why": "", "zombies": len(stay)}])
+    monkeypatch.setitem(scope, "tell", lambda parent: parent["zombies"])
+    monkeypatch.setitem(scope, "answer", lambda stay, _patterns: {"count": len(stay)})
+
+    assert zombies.run("signal", []) == {"sent": sent, "before": looks[0], "count": left}
+    assert next(seen, None) is None
