@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from itertools import islice
 from typing import Any
 
@@ -46,7 +47,7 @@ _CLASSES = {
 
 def unbounded(pattern: re.Pattern[str]) -> list[str]:
     """The quantifiers without an upper bound, as what they repeat; but for those that `^` holds to the start."""
-    return list(_unbounded(parser.parse(pattern.pattern, pattern.flags & ~re.DEBUG), anchored=False))
+    return list(_unbounded(_parsed(pattern), anchored=False))
 
 
 def explosive(pattern: re.Pattern[str]) -> str | None:
@@ -55,8 +56,7 @@ def explosive(pattern: re.Pattern[str]) -> str | None:
     Only a repeat of what can be read in several ways does that, so only expressions with one are tried: on lines that
     grow by GROWTH characters until one costs TOO_LONG. The last one costs some twenty times that at most.
     """
-    parsed = parser.parse(pattern.pattern, pattern.flags & ~re.DEBUG)
-    if not _ambiguous(parsed):
+    if not _ambiguous(_parsed(pattern)):
         return None
     for head, piece in dict.fromkeys(_pieces(pattern)):
         for length in range(GROWTH, LONGEST + 1, GROWTH):
@@ -72,7 +72,7 @@ def steep(pattern: re.Pattern[str]) -> str | None:
     Only several parts in a row that each read many characters do that, so only expressions with STEEP of them are
     tried. One of bounded repeats is held up for minutes as well: 200 to the third power are eight million ways.
     """
-    if _wide(parser.parse(pattern.pattern, pattern.flags & ~re.DEBUG)) < STEEP:
+    if _wide(_parsed(pattern)) < STEEP:
         return None
     pieces = list(islice((one for one in dict.fromkeys(_pieces(pattern, run=1)) if one[1]), STEEP_PIECES))
     for length in STEEP_LENGTHS:
@@ -81,6 +81,12 @@ def steep(pattern: re.Pattern[str]) -> str | None:
             if _seconds(pattern, line) > STEEP_LONG:
                 return line
     return None
+
+
+# One expression is looked at in several ways, one after another.
+@lru_cache(maxsize=4)
+def _parsed(pattern: re.Pattern[str]) -> Any:
+    return parser.parse(pattern.pattern, pattern.flags & ~re.DEBUG)
 
 
 def _seconds(pattern: re.Pattern[str], line: str) -> float:
@@ -169,7 +175,7 @@ def lines(pattern: re.Pattern[str]) -> Iterator[str]:
 def _pieces(pattern: re.Pattern[str], run: int = RUN) -> Iterator[tuple[str, str]]:
     """What is repeated, of so many parts in a row at most, and what leads to it."""
     yield from (("", one) for one in COMMON)
-    for parts in _sequences(parser.parse(pattern.pattern, pattern.flags & ~re.DEBUG)):
+    for parts in _sequences(_parsed(pattern)):
         whole = "".join(parts)
         for start in range(len(parts)):
             head = "".join(parts[:start])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 from orchestrator.catalog.backtracking import explosive, steep, unbounded
@@ -69,31 +70,36 @@ def _pattern(
 
 
 def _compile(file: Path, at: Sequence[int | str], what: str, text: str) -> re.Pattern[str]:
-    """The expression, once no line that a stranger writes can hold it up. Raises CatalogError."""
+    """The expression. Raises CatalogError where it is none, or a stranger's line could hold it up."""
+    try:
+        return _tried(text)
+    except ValueError as error:
+        raise _refusal(file, at, f"{what} {error}") from error
+
+
+# What passed is not tried again: each answer to an approval reads the catalogue, and trying all takes a while.
+@lru_cache(maxsize=1024)
+def _tried(text: str) -> re.Pattern[str]:
+    """The expression, once no line that a stranger writes can hold it up. Raises ValueError, in words for a person."""
     try:
         expression = re.compile(text, re.IGNORECASE)
     except (re.error, RecursionError, OverflowError) as error:
-        raise _refusal(file, at, f"{what} does not compile ({error}); correct it.") from error
+        raise ValueError(f"does not compile ({error}); correct it.") from error
     if unbounded(expression):
-        said = (
-            f"{what} repeats something without an upper bound (`*`, `+` or `{{n,}}`), and a hostile line could hold "
-            "everything up; say how often at most, such as `{1,200}`, or begin the expression with `^`."
+        raise ValueError(
+            "repeats something without an upper bound (`*`, `+` or `{n,}`), and a hostile line could hold everything "
+            "up; say how often at most, such as `{1,200}`, or begin the expression with `^`."
         )
-        raise _refusal(file, at, said)
-    slow = explosive(expression)
-    if slow is not None:
-        said = (
-            f"{what} backtracks without bound: a line like {slow[:40]!r} takes twice as long with every few characters "
-            "more; let each turn of what it repeats be read in one way only."
+    if slow := explosive(expression):
+        raise ValueError(
+            f"backtracks without bound: a line like {slow[:40]!r} takes twice as long with every few characters more; "
+            "let each turn of what it repeats be read in one way only."
         )
-        raise _refusal(file, at, said)
-    slow = steep(expression)
-    if slow is not None:
-        said = (
-            f"{what} backtracks too long: {len(slow)} characters like {slow[:40]!r} hold it up, and longer ones by a "
-            "power of their length; let parts that follow each other not read the same text, or lower their bounds."
+    if slow := steep(expression):
+        raise ValueError(
+            f"backtracks too long: {len(slow)} characters like {slow[:40]!r} hold it up, and longer ones by a power of "
+            "their length; let parts that follow each other not read the same text, or lower their bounds."
         )
-        raise _refusal(file, at, said)
     return expression
 
 

@@ -91,7 +91,7 @@ def show(context: typer.Context, incident_id: str, as_json: output.Json = False)
     for exchange in exchanges:
         output.say(f"  asked {_summary(exchange)}; `healer incidents exchange {incident_id}` shows it whole")
     if decision:
-        chosen = f"{decision.action} {output.parameters(decision.parameters)}".strip()
+        chosen = output.deed(decision.action, decision.parameters)
         output.say(f"  decision by {decision.chooser}: {chosen}; {decision.reason}")
     if verdict:
         output.say(f"  verdict: {verdict.outcome} by rule {verdict.rule}; {verdict.reason}")

@@ -59,13 +59,13 @@ def show(context: typer.Context, error: Error, as_json: output.Json = False) -> 
     output.say(f"{known.signature}  {words}")
     if known.word:
         word = known.word
-        about = f"{word.action or 'any action'} {output.parameters(word.parameters)}".strip()
+        about = output.deed(word.action or "any action", word.parameters)
         output.say(f"  {word.standing} by {word.actor} at {output.when(word.at)}: {about}; {word.reason}")
     _say_otherwise(others, "  ")
     for row in rows:
         output.say(f"  {row.standing}: {_deed(row)}, {_count(row)}")
     for deed in known.deeds:
-        done = f"{deed.action} {output.parameters(deed.parameters)}".strip()
+        done = output.deed(deed.action, deed.parameters)
         end = "healed" if deed.healed else "did not heal"
         output.say(f"  {output.when(deed.at)} {deed.host} {done}: {end}, chosen by {deed.chooser} ({deed.incident_id})")
     if not known.deeds:
@@ -97,7 +97,7 @@ def pin(
         reason=reason,
         now=datetime.now(UTC),
     )
-    about = f"{word.action} {output.parameters(word.parameters)}".strip()
+    about = output.deed(word.action, word.parameters)
     output.say(f"{about} is pinned for {word.signature}: it is chosen where the evidence offers it.")
     _say_otherwise(precedents.otherwise(store, store.precedents(word.signature), settings.memory_healed_times))
 
@@ -136,7 +136,7 @@ def release(context: typer.Context, error: Error, reason: Reason) -> None:
 
 def _say_otherwise(others: Iterable[Otherwise], indent: str = "") -> None:
     for one in others:
-        about = f"{one.action} {output.parameters(one.parameters)}".strip()
+        about = output.deed(one.action, one.parameters)
         output.say(
             f"{indent}{one.signature} speaks for {about}: where both lines are in sight the chooser is asked. Pin it "
             "too where this is to hold then."
@@ -183,9 +183,7 @@ def _print(rows: Iterable[Remembered], *, as_json: bool) -> None:
 
 
 def _deed(row: Remembered) -> str:
-    return (
-        f"{row.action or 'any action'} {' '.join(f'{name}={value}' for name, value in row.parameters.items())}".strip()
-    )
+    return output.deed(row.action or "any action", row.parameters)
 
 
 def _count(row: Remembered) -> str:

@@ -29,7 +29,7 @@ def stands(member: Member) -> str:
 
 
 def _deed(outbreak: Outbreak) -> str:
-    return f"{outbreak.action} {output.parameters(outbreak.parameters)}".strip() or "-"
+    return output.deed(outbreak.action, outbreak.parameters) or "-"
 
 
 @app.command("list")

@@ -116,3 +116,8 @@ def text(value: object, width: int = 0) -> str:
 def parameters(values: Mapping[str, object]) -> str:
     """`service=nginx path=/opt/x`."""
     return text(" ".join(f"{name}={value}" for name, value in values.items()))
+
+
+def deed(action: str, values: Mapping[str, object]) -> str:
+    """`restart_service service=nginx`."""
+    return f"{action} {parameters(values)}".strip()

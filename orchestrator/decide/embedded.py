@@ -122,7 +122,7 @@ def _read(record: LogRecord, case: Case, known: Knowledge) -> _Opinion:
         return fitting
     if informs(message) and not effect and not known.troubles(lowered):
         return _quiet(_Weight.HARMLESS, "The program itself calls the line information, and it tells of no failure.")
-    if record.priority >= _DEBUG and not effect:
+    if Severity.of_priority(record.priority) is Severity.DEBUG and not effect:
         return _quiet(_Weight.HARMLESS, "The line is written for whoever debugs the program.")
     rule = known.otherwise(lowered, stem)
     return _by_rule(rule, for_person) if rule is not None else _unknown(record, lowered, effect, known)
@@ -152,13 +152,11 @@ _NAME_LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:
 
 def _unknown(record: LogRecord, lowered: str, effect: bool, known: Knowledge) -> _Opinion:
     severity = max(Severity.of_priority(record.priority), stated(record.message))
-    failed = record.unit_failure or effect or severity > Severity.WARNING
-    if not failed and severity is Severity.WARNING:
-        if not known.fails(lowered):
-            return _quiet(_Weight.HARMLESS, "The line warns, and says of nothing that it failed.")
-        failed = True
-    if failed:
+    warns = severity is Severity.WARNING
+    if record.unit_failure or effect or severity > Severity.WARNING or (warns and known.fails(lowered)):
         return _escalate(_Weight.UNKNOWN, "The line states a problem that no rule knows; a person should look.")
+    if warns:
+        return _quiet(_Weight.HARMLESS, "The line warns, and says of nothing that it failed.")
     return _quiet(_Weight.QUIET, "The line states no error.")
 
 
@@ -215,8 +213,6 @@ def _pick(
     return _Opinion(weight=weight, action=action.id, parameters=chosen, reason=reason)
 
 
-#: syslog(3).
-_DEBUG = 7
 #: Under these names PID 1 itself speaks of other units, or nothing says who speaks.
 _SYSTEMD_SPEAKS = frozenset({"", "init.scope", "systemd", "unknown"})
 
