@@ -66,30 +66,34 @@ class Guard:
             await self._app(scope, receive, send)
             return
 
-        status = 0
+        reads, headers, incoming = scope["method"] in READS, Headers(scope=scope), bodies.Incoming(receive)
+        recorded = reads
+
+        async def record(status: int) -> None:
+            nonlocal recorded
+            # A route that knows its caller by a signature has said so meanwhile.
+            asking = scope["state"]["identity"]
+            if not recorded and asking is not ANONYMOUS:
+                await run_in_threadpool(self._record, scope, asking, status)
+            recorded = True
 
         async def safe_send(message: Message) -> None:
-            nonlocal status
             if message["type"] == "http.response.start":
-                status = message["status"]
                 headers = MutableHeaders(scope=message)
                 for name, value in SAFE_HEADERS.items():
                     headers.setdefault(name, value)
+                # First, so that nobody holds an answer that the ledger doesn't know of.
+                await record(message["status"])
             await send(message)
 
-        reads, headers, incoming = scope["method"] in READS, Headers(scope=scope), bodies.Incoming(receive)
         found = await self._let_in(scope, headers, reads=reads)
         refused, caller = (found, ANONYMOUS) if isinstance(found, Response) else (None, found)
         if refused is None and not reads:
-            body = await bodies.read(headers, incoming)
-            if isinstance(body, JSONResponse):
-                refused = body
-            elif caller.csrf and not _of_our_form(headers, body, caller):
-                refused = error_response(
-                    HTTPStatus.FORBIDDEN, "csrf", "The form is older than the session. Nothing was done; load it again."
-                )
+            taken = await _take(headers, incoming, caller)
+            if isinstance(taken, JSONResponse):
+                refused = taken
             else:
-                receive = bodies.again(body, incoming)
+                receive = taken
         scope.setdefault("state", {})["identity"] = caller
         if isinstance(refused, JSONResponse):
             refused = for_a_person(scope, refused)
@@ -99,13 +103,10 @@ class Guard:
             else:
                 await bodies.refuse(refused, scope, incoming, safe_send)
         except Exception:  # answered further out, as an error of ours; recorded like any other call
-            status = HTTPStatus.INTERNAL_SERVER_ERROR
+            await record(HTTPStatus.INTERNAL_SERVER_ERROR)
             raise
         finally:
-            # A route that knows its caller by a signature has said so meanwhile.
-            caller = scope["state"]["identity"]
-            if not reads and caller is not ANONYMOUS:
-                await run_in_threadpool(self._record, scope, caller, status)
+            await record(0)
 
     async def _let_in(self, scope: Scope, headers: Headers, *, reads: bool) -> Identity | Response:
         """Who asks, or why nobody is let in."""
@@ -204,6 +205,18 @@ def cookie(headers: Headers) -> str:
         if name == COOKIE:
             return value
     return ""
+
+
+async def _take(headers: Headers, incoming: bodies.Incoming, caller: Identity) -> JSONResponse | Receive:
+    """What gives the call's body to its route, or why it is given to none."""
+    body = await bodies.read(headers, incoming)
+    if isinstance(body, JSONResponse):
+        return body
+    if caller.csrf and not _of_our_form(headers, body, caller):
+        return error_response(
+            HTTPStatus.FORBIDDEN, "csrf", "The form is older than the session. Nothing was done; load it again."
+        )
+    return bodies.again(body, incoming)
 
 
 def _of_our_form(headers: Headers, body: bytes, caller: Identity) -> bool:

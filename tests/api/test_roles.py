@@ -8,6 +8,7 @@ import pytest
 from fastapi import APIRouter
 from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
+from starlette.types import Message, Receive, Scope, Send
 
 from api.identity import ADDRESSES, WINDOW, WRONG_MAX, Throttle
 from api.main import ROUTES, create_app
@@ -174,6 +175,25 @@ def test_a_change_is_recorded_with_actor_address_and_outcome(stage: Stage) -> No
         ("api:pager", 422, "operator"),
     ]
     assert all(event.data["address"] == "testclient" and "\x1b" not in event.text for event in called)
+
+
+def test_an_answer_is_recorded_before_it_is_given(stage: Stage) -> None:
+    app, known = create_app(stage.state()), []
+
+    async def watched(scope: Scope, receive: Receive, send: Send) -> None:
+        async def look_and_send(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                known.append([event.data["status"] for event in stage.store.events() if event.kind == "api.called"])
+            await send(message)
+
+        await app(scope, receive, look_and_send)
+
+    with TestClient(watched, base_url=URL) as client:
+        client.headers["authorization"] = f"Bearer {key(stage, Role.OPERATOR, 'pager')}"
+        client.post("/api/approvals/apr-1", json={"answer": "approved", "reason": "x"})
+        client.post("/api/auto-healer/heal", json={})
+
+    assert known == [[403], [403, 422]]
 
 
 def test_an_error_of_ours_is_recorded_as_one(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

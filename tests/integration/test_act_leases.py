@@ -129,8 +129,9 @@ def test_one_that_was_stopped_for_longer_than_its_lease_ends_its_own_playbook(
     pid = row(stage, job).pid
     assert pid is not None
     with closing(sqlite3.connect(database(stage), isolation_level=None)) as other:
-        os.kill(pid, signal.SIGSTOP)
+        # In this order: one that is stopped as it writes would hold the store itself.
         other.execute("BEGIN EXCLUSIVE")
+        os.kill(pid, signal.SIGSTOP)
         until(lambda: _left(other) < KILLING - 1, 40)
         os.kill(pid, signal.SIGCONT)
         until(lambda: not stage.left(job))
