@@ -7,7 +7,6 @@ import signal
 import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,10 +36,6 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
 def pool() -> Iterator[ThreadPoolExecutor]:
     with ThreadPoolExecutor(1) as made:
         yield made
-
-
-def database(stage: Stage) -> Path:
-    return Path(stage.settings.database_url.removeprefix("sqlite:///"))
 
 
 def row(stage: Stage, job: PlaybookJob) -> Run:
@@ -75,14 +70,12 @@ def test_a_run_that_can_not_renew_ends_its_playbook_before_anybody_else_may_judg
     stage: Stage, pool: ThreadPoolExecutor
 ) -> None:
     job, running = begun(stage, pool, stage.executor)
-    with closing(sqlite3.connect(database(stage), isolation_level=None)) as other:
-        other.execute("BEGIN EXCLUSIVE")
+    with stage.locked() as other:
         until(lambda: not stage.left(job))
         # Nobody could write this yet, so for all others the run goes on.
         status, left = other.execute(
             "SELECT status, lease_until - (julianday('now') - 2440587.5) * 86400 FROM run"
         ).fetchone()
-        other.execute("ROLLBACK")
 
     assert status == "running"
     assert left > 0
@@ -109,7 +102,7 @@ def test_a_process_that_hangs_is_killed_with_its_playbook_once_its_lease_has_lap
     probe.alive.add(job.run_id)
     pid = row(stage, job).pid
     assert pid is not None
-    os.kill(pid, signal.SIGSTOP)
+    stage.freeze(pid)
 
     until(running.done, 40)
 
@@ -128,14 +121,11 @@ def test_one_that_was_stopped_for_longer_than_its_lease_ends_its_own_playbook(
     job, running = begun(stage, pool, stage.executor)
     pid = row(stage, job).pid
     assert pid is not None
-    with closing(sqlite3.connect(database(stage), isolation_level=None)) as other:
-        # In this order: one that is stopped as it writes would hold the store itself.
-        other.execute("BEGIN EXCLUSIVE")
-        os.kill(pid, signal.SIGSTOP)
+    stage.freeze(pid)
+    with stage.locked() as other:
         until(lambda: _left(other) < KILLING - 1, 40)
         os.kill(pid, signal.SIGCONT)
         until(lambda: not stage.left(job))
-        other.execute("ROLLBACK")
 
     assert running.result().reason.startswith("Its playbook was ended, because its lease can't be renewed")
 

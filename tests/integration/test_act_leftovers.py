@@ -176,7 +176,7 @@ def test_rows_are_left_to_a_worker_that_lives(stage: Stage) -> None:
 @pytest.mark.usefixtures("aged")
 def test_a_process_that_hangs_is_told_and_left_alone(stage: Stage) -> None:
     job, supervisor = begun(stage)
-    os.kill(supervisor, signal.SIGSTOP)
+    stage.freeze(supervisor)
     with closing(sqlite3.connect(stage.settings.database_url.removeprefix("sqlite:///"))) as store, store:
         store.execute("UPDATE run SET lease_until = 0")
     before = stage.left(job)
@@ -216,7 +216,7 @@ def test_a_process_that_can_t_be_seen_but_holds_its_voucher_lives(stage: Stage) 
 def test_a_supervisor_of_a_run_that_somebody_ended_is_killed_with_its_playbook(stage: Stage) -> None:
     job, supervisor = begun(stage)
     stop_playbook(stage, job)
-    os.kill(supervisor, signal.SIGSTOP)
+    stage.freeze(supervisor)
     finish(stage, job, RunStatus.UNKNOWN)
     until(lambda: f"process {supervisor}" in look(stage))
 

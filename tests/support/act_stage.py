@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import pickle
+import signal
+import sqlite3
 import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +136,21 @@ class Stage:
     def left(self, job: PlaybookJob) -> set[int]:
         """Processes of the run that still live on this machine."""
         return processes.marked(Workspace.of(job.run_id, self.settings).marker)
+
+    @contextmanager
+    def locked(self) -> Iterator[sqlite3.Connection]:
+        """The store, which nobody else can write meanwhile."""
+        path = self.settings.database_url.removeprefix("sqlite:///")
+        with closing(sqlite3.connect(path, timeout=60, isolation_level=None)) as other:
+            other.execute("BEGIN EXCLUSIVE")
+            yield other
+            other.execute("ROLLBACK")
+
+    def freeze(self, pid: int) -> None:
+        """SIGSTOP it, but never as it writes: it would hold the store for good."""
+        with self.locked():
+            os.kill(pid, signal.SIGSTOP)
+            until(lambda: Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T")
 
     def end_processes(self) -> None:
         """Whatever still runs of any run: a test that failed may have stopped it in its middle."""
