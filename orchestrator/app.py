@@ -84,6 +84,13 @@ def open_record(loaded: Settings, *, working: bool = False) -> SqlStore:
     return open_store(loaded.database_url, workers=(loaded.worker_lock, *others))
 
 
+def record_if_any(loaded: Settings) -> SqlStore | None:
+    """The store, for who only asks: where there is none, none is made. Raises as open_record."""
+    from orchestrator.record.database import path_of
+
+    return open_record(loaded) if path_of(loaded.database_url).exists() else None
+
+
 def fleet(loaded: Settings, actions: Collection[str] | None = None) -> InventoryFleet:
     """The inventory. Raises InventoryError when hosts are first asked for.
 
@@ -108,12 +115,9 @@ def explainer(loaded: Settings) -> Callable[[Iterable[str], datetime], Iterator[
 
 
 def _past(loaded: Settings) -> Callable[[Signature], Precedents]:
-    """What memory knows, for who only asks: nothing where there is no store, and none is made."""
-    from orchestrator.record.database import path_of
-
-    if path_of(loaded.database_url).exists():
-        return cache(open_record(loaded).precedents)
-    return lambda signature: Precedents(signature=signature)
+    """What memory knows, for who only asks."""
+    store = record_if_any(loaded)
+    return cache(store.precedents) if store else lambda signature: Precedents(signature=signature)
 
 
 def trial(

@@ -70,12 +70,14 @@ def remembering(
 
 def described(loaded: Settings, usage: Usage | None) -> str:
     """Who decides, and what the model was asked in `usage`, the last 24 hours; None: that is not known."""
-    if loaded.gemini_api_key is None:
-        return "embedded (no GEMINI_API_KEY set)"
-    named = f"gemini ({loaded.gemini_model})"
-    if usage is None:
+    keyed = loaded.gemini_api_key is not None
+    # A key may be known to `healer serve` alone: its unit's environment is nobody else's.
+    named = f"gemini ({loaded.gemini_model})" if keyed else "embedded (no GEMINI_API_KEY is set here)"
+    if usage is None or not (keyed or usage.calls):
         return named
     failed = f" ({usage.failed} failed)" if usage.failed else ""
     cost = f", cost {usage.cost:.4f}" if loaded.gemini_price_in or loaded.gemini_price_out else ""
     asked = "1 request" if usage.calls == 1 else f"{usage.calls} requests"
-    return f"{named}; in 24 hours {asked}{failed}, {usage.tokens_in:,} tokens in and {usage.tokens_out:,} out{cost}"
+    whose = "" if keyed else " by a healer serve that has one"
+    tokens = f"{usage.tokens_in:,} tokens in and {usage.tokens_out:,} out"
+    return f"{named}; in 24 hours {asked}{failed}{whose}, {tokens}{cost}"

@@ -13,14 +13,18 @@ from typing import Any, NoReturn
 import yaml
 
 from orchestrator.catalog import Catalog
+from orchestrator.catalog.rows import StrictLoader
 from orchestrator.domain.actions import Action, Decision, ParameterSource
 from orchestrator.domain.fleet import FleetState
 from orchestrator.domain.hosts import Host, HostPolicy
+from orchestrator.domain.strict import unique_keys
 from orchestrator.domain.verdicts import Facts, Outcome, PathFacts, UnitFacts, Verdict
 from orchestrator.domain.windows import Recurring, Weekly
 from orchestrator.errors import ConfigError, HealingError
 from orchestrator.fleet_port import BREAKER_RESET
-from orchestrator.fleet_state import groups_of
+from orchestrator.fleet_state import fleet_state, groups_of
+from orchestrator.guard import breaker
+from orchestrator.guard.fleet import sick_groups
 from orchestrator.guard.judge import ALLOWED, RULES, judge
 from orchestrator.guard.question import Question
 from orchestrator.ports import Event, Fleet, Store
@@ -29,6 +33,8 @@ from orchestrator.settings import SETTINGS, Settings, place_of
 #: Settings that policy rests on, by how their names begin.
 SETTINGS_OF_POLICY = ("budget_", "fleet_", "breaker_", "approval_", "outbreak_", "max_parallel_")
 DEFAULT = "default"
+#: Where a value comes from that no file sets.
+RECORD = "the record"
 #: The rule that denies parameters that an action does not take.
 WHITELIST = "whitelist"
 #: What an unset variable means, where no value says it.
@@ -47,7 +53,7 @@ class PolicyValue:
     name: str
     #: Plain data.
     value: Any
-    #: `default`, or file and line.
+    #: `default`, file and line, or `the record`.
     where: str
 
 
@@ -104,6 +110,19 @@ def values_of_fleet(settings: Settings) -> tuple[PolicyValue, ...]:
             where = place_of(row.name, settings.config_file) or DEFAULT
             found.append(PolicyValue(name=row.name, value=_plain(getattr(settings, row.name)), where=where))
     return tuple(found)
+
+
+def values_of_now(
+    store: Store, hosts: Iterable[Host], settings: Settings, actions: Iterable[str], now: datetime
+) -> tuple[PolicyValue, ...]:
+    """What keeps every host from being healed at this moment, whatever else holds. Raises StoreUnavailable."""
+    fleet = fleet_state(store, hosts, settings, now)
+    found = {
+        "stopped": store.stopped() or "no",
+        "sick_groups": [f"{group}: {many} of {all_}" for group, many, all_ in sick_groups(fleet, fleet.sick)],
+        "open_breakers": [name for name, is_open in breaker.standing(fleet, sorted(actions)) if is_open],
+    }
+    return tuple(PolicyValue(name=name, value=value, where=RECORD) for name, value in found.items())
 
 
 def _plain(value: Any) -> Any:
@@ -171,20 +190,23 @@ def _json_lines(path: Path, text: str) -> list[tuple[int, Any]]:
     for number, line in enumerate(text.splitlines(), start=1):
         if line.strip():
             try:
-                found.append((number, json.loads(line)))
+                found.append((number, json.loads(line, object_pairs_hook=unique_keys)))
             except (ValueError, RecursionError) as error:
                 raise ConfigError(f"{path}, line {number}: this is no JSON ({error}).") from error
     return found
 
 
 def _yaml_list(path: Path, text: str) -> list[tuple[int, Any]]:
-    loader = yaml.SafeLoader(text)
+    loader = StrictLoader(text)
     try:
         node = loader.get_single_node()
         if node is not None and not isinstance(node, yaml.SequenceNode):
             raise ConfigError(f"{path}, line {node.start_mark.line + 1}: accepted is a list of cases.")
         listed = node.value if node else []
         return [(one.start_mark.line + 1, loader.construct_object(one, deep=True)) for one in listed]
+    except yaml.MarkedYAMLError as error:
+        where = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise ConfigError(f"{path}{where}: {error.problem}. Accepted is a list of cases as YAML.") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path} is no YAML: {' '.join(str(error).split())}.") from error
     finally:

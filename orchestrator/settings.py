@@ -127,7 +127,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         name="fleet_sick_percent",
         default=50,
-        help="With more than this much of a group sick at once, in percent, nothing acts on any host.",
+        help="With more than this much of a group sick at once, in percent, nothing acts on any host; 100: off.",
         most=100,
     ),
     Setting(
@@ -136,7 +136,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         name="breaker_failed_percent",
         default=50,
-        help="With more than this much of the last attempts failed, in percent, nothing acts for the cool-down.",
+        help="With more than this much of the last attempts failed, in percent, nothing acts for a while; 100: off.",
         most=100,
     ),
     Setting(

@@ -11,7 +11,7 @@ from api.pages.site import page
 from api.roles import needs
 from api.scores import score_of
 from api.state import State
-from api.v1.queries import host_named
+from api.v1.queries import host_named, policy_now
 from orchestrator import policies
 from orchestrator.domain.access import Role
 from orchestrator.domain.pages import IncidentFilter, Page
@@ -35,5 +35,5 @@ def host(request: Request, name: str, state: State) -> HTMLResponse:
         health=score_of(state, name, datetime.now(UTC)),
         incidents=store.page_incidents(IncidentFilter(host=name), newest).items,
         healings=store.page_decisions(IncidentFilter(host=name, acts=True), newest).items,
-        values=policies.values_of(found, state.settings),
+        values=policies.values_of(found, state.settings) + policy_now(state),
     )

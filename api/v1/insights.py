@@ -14,7 +14,7 @@ from api.roles import needs
 from api.scores import Scored, scores
 from api.state import State
 from api.v1 import shapes
-from api.v1.queries import HostName, host_named, missing
+from api.v1.queries import HostName, host_named, missing, policy_now
 from api.v1.shapes import ROOT, List
 from orchestrator import policies
 from orchestrator.domain.access import Role
@@ -34,7 +34,9 @@ class ValueShape(shapes.Shape):
 
     name: str = Field(examples=["healing_mode"])
     value: Any = Field(examples=["auto"])
-    where: str = Field(description="`default`, or file and line", examples=["inventory/group_vars/all.yml, line 3"])
+    where: str = Field(
+        description="`default`, `the record`, or file and line", examples=["inventory/group_vars/all.yml, line 3"]
+    )
 
 
 class PolicyShape(BaseModel):
@@ -108,8 +110,9 @@ class ExchangeShape(shapes.Shape):
 def policy_of_fleet(state: State) -> PoliciesShape:
     """Budgets, limits and breakers that span hosts, with the line that set each; and each host's mode."""
     hosts = sorted(state.fleet.hosts(), key=lambda one: one.name)
+    values = policies.values_of_fleet(state.settings) + policy_now(state)
     return PoliciesShape(
-        values=[ValueShape.model_validate(one) for one in policies.values_of_fleet(state.settings)],
+        values=[ValueShape.model_validate(one) for one in values],
         hosts=[
             HostPolicyShape(host=one.name, mode=one.policy.mode, link=f"{ROOT}/hosts/{one.name}/policy")
             for one in hosts
@@ -120,7 +123,7 @@ def policy_of_fleet(state: State) -> PoliciesShape:
 @router.get("/hosts/{name}/policy", responses=MISSING)
 def policy(name: str, state: State) -> PolicyShape:
     """What holds for a host, and the file and line that set it, as `healer policy show` prints it."""
-    values = policies.values_of(host_named(state, name), state.settings)
+    values = policies.values_of(host_named(state, name), state.settings) + policy_now(state)
     return PolicyShape(host=name, values=[ValueShape.model_validate(one) for one in values])
 
 

@@ -16,9 +16,11 @@ from api.errors import ApiError
 from api.requests import Level, moment
 from api.state import ApiState
 from api.v1.shapes import ROOT, List
+from orchestrator import policies
 from orchestrator.domain.hosts import Host
 from orchestrator.domain.ids import Signature
 from orchestrator.domain.pages import Between, Page, Slice
+from orchestrator.policies import PolicyValue
 from orchestrator.ports import BadCursor
 
 T = TypeVar("T")
@@ -73,6 +75,12 @@ def host_named(state: ApiState, name: str) -> Host:
     if found is None:
         raise missing("host", f"{ROOT}/hosts")
     return found
+
+
+def policy_now(state: ApiState) -> tuple[PolicyValue, ...]:
+    """What keeps every host from being healed at this moment."""
+    actions = [one.id for one in state.actions]
+    return policies.values_of_now(state.store, state.fleet.hosts(), state.settings, actions, datetime.now(UTC))
 
 
 def encoded(place: str) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.domain.actions import ESCALATE, NONE
+from orchestrator.domain.strict import unique_keys
 from orchestrator.errors import ConfigError
 
 
@@ -77,7 +78,7 @@ class _Reader:
         """Raises ConfigError."""
         self._line = number
         try:
-            found = json.loads(line)
+            found = json.loads(line, object_pairs_hook=unique_keys)
         except (ValueError, RecursionError) as error:
             raise self._wrong("the line", f"is no JSON ({str(error)[:100]}); give one object a line") from None
         if not isinstance(found, dict):

@@ -96,7 +96,7 @@ class SpecRow(_Row):
 _R = TypeVar("_R", bound=BaseModel)
 
 
-class _Strict(yaml.CSafeLoader):
+class StrictLoader(yaml.CSafeLoader):
     """YAML in which no key comes twice: the second would silently win."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
@@ -115,7 +115,7 @@ def read(file: Path) -> Any:
     """The YAML of a file. Raises CatalogError."""
     try:
         # A subclass of CSafeLoader: it makes plain values alone.
-        return yaml.load(file.read_text(encoding="utf-8"), _Strict)  # noqa: S506
+        return yaml.load(file.read_text(encoding="utf-8"), StrictLoader)  # noqa: S506
     except FileNotFoundError:
         raise CatalogError(f"{file} is missing; write it, or remove its folder from the whitelist.") from None
     except (OSError, UnicodeDecodeError) as error:

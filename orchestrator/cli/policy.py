@@ -26,10 +26,13 @@ def show(
     host: Annotated[str, typer.Argument(help="A host of the inventory.")],
     as_json: output.Json = False,
 ) -> None:
-    """Every policy value that holds for a host, and the file and line that set it."""
+    """Every policy value that holds for a host, the file and line that set it, and what stops all healing now."""
     settings = wiring.settings(context.obj)
-    known = wiring.fleet(settings, [one.id for one in wiring.whitelist(settings)])
+    actions = [one.id for one in wiring.whitelist(settings)]
+    known = wiring.fleet(settings, actions)
     values = policies.values_of(known.host(host), settings)
+    if (store := wiring.record_if_any(settings)) is not None:
+        values += policies.values_of_now(store, known.hosts(), settings, actions, datetime.now(UTC))
     if as_json:
         return output.print_json({one.name: {"value": one.value, "where": one.where} for one in values})
     output.table(

@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from orchestrator.domain.actions import ESCALATE, NONE, Candidate, Decision
+from orchestrator.domain.strict import unique_keys
 from orchestrator.errors import BadReply
 
 #: Characters. A whole answer fits twenty times into this.
@@ -116,7 +117,7 @@ def _parse(text: str) -> _Reply:
     if len(text) > REPLY_MAX:
         raise BadReply(f"The model's reply has {len(text)} characters, more than {REPLY_MAX}. A person must look.")
     try:
-        found = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant, parse_int=_short_number)
+        found = json.loads(text, object_pairs_hook=unique_keys, parse_constant=_no_constant, parse_int=_short_number)
         return _Reply.model_validate(found)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
@@ -127,14 +128,6 @@ def _parse(text: str) -> _Reply:
     # RecursionError: thousands of brackets, one in the other.
     except (ValueError, RecursionError) as error:
         raise BadReply(f"The model's reply is no JSON object ({str(error)[:120]}). A person must look.") from None
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Refuse an object that says a key twice: two readers would disagree on what it says."""
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a key is there twice")
-    return found
 
 
 def _no_constant(name: str) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
 
@@ -23,14 +23,21 @@ def sick(question: Question) -> str | None:
     if fleet is None:
         return None
     ill = fleet.sick | ({question.host.name} if question.host else frozenset())
-    for group, hosts in sorted(fleet.groups.items()):
-        many, limit = len(hosts & ill), fleet.limits.sick_percent
-        if len(hosts) >= fleet.limits.sick_least and 100 * many > limit * len(hosts):
-            return (
-                f"{many} of {len(hosts)} hosts of group {group} are sick at once; fleet_sick_percent is {limit}. They "
-                "have a cause in common, and nothing acts on any host while that lasts: a person must look for it."
-            )
+    for group, many, hosts in sick_groups(fleet, ill):
+        return (
+            f"{many} of {hosts} hosts of group {group} are sick at once; fleet_sick_percent is "
+            f"{fleet.limits.sick_percent}. They have a cause in common, and nothing acts on any host while that lasts: "
+            "a person must look for it."
+        )
     return None
+
+
+def sick_groups(fleet: FleetState, ill: frozenset[str]) -> Iterator[tuple[str, int, int]]:
+    """Each group that is too sick for anything to act: its name, how many of its hosts are ill, and of how many."""
+    for group, hosts in sorted(fleet.groups.items()):
+        many = len(hosts & ill)
+        if len(hosts) >= fleet.limits.sick_least and 100 * many > fleet.limits.sick_percent * len(hosts):
+            yield group, many, len(hosts)
 
 
 def busy(question: Question) -> str | None:

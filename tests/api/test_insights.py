@@ -190,6 +190,7 @@ def test_policy_says_where_each_value_was_set(stage: Stage, client: TestClient) 
     assert values["healing_mode"] == {"name": "healing_mode", "value": "auto", "where": "group_vars/all.yml, line 3"}
     assert values["healing_max_attempts"]["where"] == "default"
     assert values["fleet_hosts_max"]["value"] == stage.state().settings.fleet_hosts_max
+    assert values["open_breakers"] == {"name": "open_breakers", "value": [], "where": "the record"}
     fleet = client.get(f"{ROOT}/policy").json()
     assert [one["name"] for one in fleet["values"]] == [name for name in values if not name.startswith("healing_")]
     assert fleet["hosts"][0] == {"host": "lab1", "mode": "auto", "link": f"{ROOT}/hosts/lab1/policy"}

@@ -168,7 +168,7 @@ def test_without_anyone_waiting_a_killed_supervisor_still_ends_its_playbook(stag
 
 
 def test_a_run_outlives_its_orchestrator_and_is_adopted(stage: Stage) -> None:
-    tasks = SLOW.replace("sleep 60", "sleep 2") + QUICK.replace("quick_", "slow_")
+    tasks = SLOW.replace("sleep 600", "sleep 2") + QUICK.replace("quick_", "slow_")
     mark = stage.folder / "mark-1"
     job = stage.job(stage.action("slow", tasks), parameters={"mark": str(mark)})
     orphan = orphaned(stage, job)

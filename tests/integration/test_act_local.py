@@ -208,7 +208,7 @@ def test_a_full_disk_stops_a_run_before_it_starts(stage: Stage) -> None:
 def test_a_record_that_breaks_off_makes_the_run_unknown(stage: Stage) -> None:
     """The folder of events vanishes while the playbook runs."""
     mark = stage.folder / "mark"
-    tasks = SLOW.replace("command: sleep 60", "wait_for:\n    path: '{{ slow_mark }}-on'")
+    tasks = SLOW.replace("command: sleep 600", "wait_for:\n    path: '{{ slow_mark }}-on'")
     job = stage.job(stage.action("slow", tasks), parameters={"mark": str(mark)})
     events = stage.artifacts(job) / "job_events"
 

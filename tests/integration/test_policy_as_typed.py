@@ -47,6 +47,20 @@ def test_each_value_is_shown_with_the_place_that_set_it(folder: Path) -> None:
     assert shown["healing_approvers"] == {"value": "whoever may answer at all", "where": "default"}
     assert shown["fleet_hosts_max"] == {"value": 2, "where": f"{folder}/healer.toml, line 3"}
     assert shown["budget_fleet_per_day"] == {"value": 100, "where": "default"}
+    assert "stopped" not in shown
+    assert not (folder / "state").exists()
+
+
+def test_what_stops_all_healing_is_shown_once_there_is_a_record(folder: Path) -> None:
+    assert typed(folder, "stop", "--reason", "moving the data centre").exit_code == 0
+
+    shown = typed(folder, "policy", "show", "db1").stdout.splitlines()
+
+    assert [line.split() for line in shown if line.startswith(("sick_groups", "open_breakers"))] == [
+        ["sick_groups", "none", "the", "record"],
+        ["open_breakers", "none", "the", "record"],
+    ]
+    assert any(line.startswith("stopped") and "moving the data centre" in line for line in shown)
 
 
 def test_cases_are_tried_on_the_real_inventory_and_one_that_fails_is_the_exit_code(folder: Path) -> None:

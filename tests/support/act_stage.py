@@ -40,7 +40,7 @@ PLAY = """\
 """
 
 
-#: Starts a task, says so in a file, and then takes its time.
+#: Starts a task, says so in a file, and then takes longer than any test, however busy the machine.
 SLOW = """
 - name: Say that it began
   ansible.builtin.copy:
@@ -48,7 +48,7 @@ SLOW = """
     dest: "{{ slow_mark }}"
     mode: "0600"
 - name: Take long
-  ansible.builtin.command: sleep 60
+  ansible.builtin.command: sleep 600
   changed_when: false
 """
 QUICK = """
@@ -96,8 +96,8 @@ class Stage:
             not_when="",
             risk=Risk.LOW,
             reversible=False,
-            task_timeout=20,
-            run_timeout=60,
+            task_timeout=600,
+            run_timeout=600,
             settle_seconds=0,
             hold_seconds=0,
             folder=folder,

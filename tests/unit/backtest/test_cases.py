@@ -78,6 +78,7 @@ def test_what_is_wrong_is_named_with_its_line(tmp_path: Path, changed: dict[str,
     ("lines", "said"),
     [
         (["{not json"], "line 1: the line is no JSON"),
+        (['{"id": "a", "id": "b"}'], "line 1: the line is no JSON .the key id comes twice."),
         (["[1]"], "line 1: the line is JSON but no object"),
         ([json.dumps(GOOD), json.dumps(GOOD)], "line 2: id 'one' stands in line 1 already"),
         (["", " "], "holds no case"),
