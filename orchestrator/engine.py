@@ -77,7 +77,7 @@ def database(url: str) -> sa.Engine:
         )
     path = Path(url.removeprefix("sqlite:///"))
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path.touch(mode=0o600)
+    locks.touch(path)
     engine = sa.create_engine(url)
 
     @sa.event.listens_for(engine, "connect")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import threading
 import time
 from pathlib import Path
 from typing import IO
@@ -17,6 +18,24 @@ from orchestrator.errors import ConfigError, StoreUnavailable
 #: Seconds that taking a lock waits: `is_locked` of another process holds it for an instant.
 PATIENCE = 0.5
 _LOOK = 0.02
+
+
+#: Whoever connects to a file that `touch` may just have made comes after its descriptor was closed.
+_MAKING = threading.Lock()
+
+
+def touch(path: Path) -> None:
+    """An empty database file of mode 0600 where there is none; one that is there is not opened. Raises OSError.
+
+    SQLite's own locks are POSIX's, and a process loses those on a file with the first descriptor of it that it closes,
+    whichever that is (https://www.sqlite.org/howtocorrupt.html, 2.2). Without them, whoever else closes the database
+    takes away its WAL, and what we write from there on is in a file without a name.
+    """
+    with _MAKING:
+        try:
+            os.close(os.open(path.resolve(), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        except FileExistsError:
+            return
 
 
 def hold(path: Path, refused: str) -> IO[bytes]:

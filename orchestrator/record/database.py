@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import threading
 import time
@@ -15,6 +14,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy import exc
 
+from orchestrator import locks
 from orchestrator.errors import ConfigError, HealingError, RecordError, StoreUnavailable
 from orchestrator.record import mounts, schema
 
@@ -162,7 +162,7 @@ def connect(url: str, workers: Sequence[Path] = ()) -> Database:
     version = _version(path)
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        locks.touch(path)
     except OSError as error:
         raise StoreUnavailable(f"The store {path} can't be opened: {error.strerror}.") from error
     if version < schema.VERSION:

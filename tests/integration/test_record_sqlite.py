@@ -5,6 +5,8 @@ from __future__ import annotations
 import multiprocessing
 import sqlite3
 import stat
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -377,6 +379,33 @@ def test_a_store_that_somebody_holds_is_temporary(
 
         holder.execute("ROLLBACK")
     assert store.append("x", text="x").seq == 1
+
+
+@pytest.mark.parametrize("made", ["before", "by us"])
+def test_a_store_that_is_opened_twice_in_a_process_keeps_its_locks(tmp_path: Path, made: str) -> None:
+    """`healer stop` over REST opens it once more. A lock that is lost lets who closes it elsewhere take away its WAL,
+    and whatever is written from there on is in a file without a name."""
+    if made == "before":
+        open_store(url(tmp_path)).close()
+    first = open_store(url(tmp_path))
+    first.append("x", text="before")
+    second = open_store(url(tmp_path))
+
+    elsewhere(tmp_path, "store.append('x', text='elsewhere')")
+    first.append("x", text="after")
+
+    told = elsewhere(tmp_path, "print(*(one.text for one in store.events()))").split()
+    assert told == ["before", "elsewhere", "after"]
+    first.close()
+    second.close()
+
+
+def elsewhere(path: Path, does: str) -> str:
+    """What another process prints that opens the store, does this, and closes it."""
+    program = (
+        f"from orchestrator.record.store import open_store; store = open_store({url(path)!r}); {does}; store.close()"
+    )
+    return subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
 
 
 def test_a_store_on_a_network_file_system_is_refused_untouched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
