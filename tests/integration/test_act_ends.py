@@ -102,7 +102,7 @@ def test_cancel_leaves_no_process(stage: Stage, way: str) -> None:
     job, _ = slow(stage)
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(stage.executor.execute, job)
-        until(lambda: bool(processes.named("sleep", stage.left(job))))
+        until(lambda: stage.asleep(job))
         run = stage.store.run(job.run_id)
         assert run is not None
         assert run.pid is not None
@@ -155,7 +155,7 @@ def test_without_anyone_waiting_a_killed_supervisor_still_ends_its_playbook(stag
     job, mark = slow(stage)
     orphan = orphaned(stage, job)
     until(mark.exists)
-    until(lambda: bool(processes.named("sleep", stage.left(job))))
+    until(lambda: stage.asleep(job))
     run = stage.store.run(job.run_id)
     assert run is not None
     assert run.pid is not None

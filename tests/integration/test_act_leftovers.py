@@ -68,19 +68,13 @@ def row(stage: Stage, job: PlaybookJob) -> Run:
     return run
 
 
-def asleep(stage: Stage, job: PlaybookJob) -> bool:
-    """Whether the playbook's long task is at work."""
-    return bool(processes.named("sleep", stage.left(job)))
-
-
 def begun(stage: Stage) -> tuple[PlaybookJob, int]:
     """A run under way whose orchestrator was killed; and its supervisor's pid."""
     job, mark = slow(stage)
     orchestrator = orphaned(stage, job)
     try:
         until(mark.exists)
-        # Between two tasks the kernel's word to the playbook may pass its next worker by: see test_act_ends.
-        until(lambda: asleep(stage, job))
+        until(lambda: stage.asleep(job))
     finally:
         orchestrator.kill()
         orchestrator.wait()

@@ -91,6 +91,7 @@ def test_fix_ends_a_dead_run_once_and_says_what_it_did(stage: Stage) -> None:
     job, mark = slow(stage, NUMBER)
     orchestrator = orphaned(stage, job)
     until(mark.exists)
+    until(lambda: stage.asleep(job))
     orchestrator.kill()
     orchestrator.wait()
     run = stage.store.run(job.run_id)

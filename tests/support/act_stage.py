@@ -137,6 +137,11 @@ class Stage:
         """Processes of the run that still live on this machine."""
         return processes.marked(Workspace.of(job.run_id, self.settings).marker)
 
+    def asleep(self, job: PlaybookJob) -> bool:
+        """Whether the long task of a slow playbook is at work. Between two tasks a signal to the playbook may pass its
+        next worker by: see test_act_ends."""
+        return bool(processes.named("sleep", self.left(job)))
+
     @contextmanager
     def locked(self) -> Iterator[sqlite3.Connection]:
         """The store, which nobody else can write meanwhile."""
