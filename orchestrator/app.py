@@ -371,6 +371,7 @@ def cancel_runs(loaded: Settings) -> list[str]:
     for run in running:
         executor.cancel(run.id)
     connections.close()
+    store.close()
     return [run.id for run in running]
 
 

@@ -7,7 +7,7 @@ Which action helps is no rule of this kind: that is the catalogue's patterns.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
@@ -83,10 +83,12 @@ class Knowledge:
     effects: tuple[Expression, ...]
     #: errno and its kin: why something failed, whatever it was busy with.
     roots: re.Pattern[str]
+    #: What no known noise explains away.
+    serious: re.Pattern[str]
 
     def first(self, words: str, unit: str) -> Rule | None:
         """The first rule that holds of a line's own words."""
-        asked = (rule for rule in self.rules if not rule.otherwise and rule.holds(words, unit))
+        asked = (rule for rule in self._asked(words) if not rule.otherwise and rule.holds(words, unit))
         found = next(asked, None)
         if found is None or not found.busy_with or not self.roots.search(words):
             return found
@@ -94,7 +96,11 @@ class Knowledge:
 
     def otherwise(self, words: str, unit: str) -> Rule | None:
         """The first rule for lines that no action's pattern fits."""
-        return next((rule for rule in self.rules if rule.otherwise and rule.holds(words, unit)), None)
+        return next((rule for rule in self._asked(words) if rule.otherwise and rule.holds(words, unit)), None)
+
+    def _asked(self, words: str) -> Iterator[Rule]:
+        serious = self.serious.search(words)
+        return (rule for rule in self.rules if not serious or rule.says is not Says.HARMLESS)
 
     def attack(self, message: str, unit: str) -> Rule | None:
         """The first rule that finds an attack in a whole message."""
@@ -155,4 +161,5 @@ def knowledge() -> Knowledge:
         sensitive=_alternatives(names["sensitive"]),
         effects=tuple(expression(one) for one in names["effects"]),
         roots=_alternatives(names["roots"]),
+        serious=_alternatives(names["serious"]),
     )
