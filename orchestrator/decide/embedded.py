@@ -113,14 +113,16 @@ def _read(record: LogRecord, case: Case, known: Knowledge) -> _Opinion:
         return _escalate(_Weight.ATTACK, f"{unit} is named like malware; it must not be started again.")
     effect = known.is_effect(lowered)
     for_person = _Weight.PERSON_BY_EFFECT if effect else _Weight.PERSON_BY_CAUSE
+    informed = informs(message) and not effect and not known.troubles(lowered)
     rule = known.first(lowered, stem)
-    if rule is not None:
+    # What a program is busy with is no trouble where it says so only to inform.
+    if rule is not None and not (rule.busy_with and informed):
         return _by_rule(rule, for_person)
     weight = _Weight.ACTION_BY_EFFECT if effect else _Weight.ACTION_BY_CAUSE
     fitting = _fitting(record, case, words, weight, known)
     if fitting is not None:
         return fitting
-    if informs(message) and not effect and not known.troubles(lowered):
+    if informed:
         return _quiet(_Weight.HARMLESS, "The program itself calls the line information, and it tells of no failure.")
     if Severity.of_priority(record.priority) is Severity.DEBUG and not effect:
         return _quiet(_Weight.HARMLESS, "The line is written for whoever debugs the program.")
@@ -196,6 +198,8 @@ def _pick(
         if parameter.source is ParameterSource.UNIT:
             value = as_unit(captured, own) if captured else own
             objection = _unit_objection(value, own, weight, known, jobs=action.jobs)
+            if informs(record.message) and not action.jobs:
+                objection = objection or f"{own} says so only to inform, and {value} is not touched for that"
         else:
             value = (said_path(captured) or captured) if captured else ""
             value = value or (offered[0] if len(offered) == 1 and parameter.required else "")

@@ -37,7 +37,7 @@ def test_the_environment_is_an_allowlist_with_our_settings(stage: Stage, job: Pl
     own = {key for key in found if not key.startswith("ANSIBLE_")}
     assert own <= {"PATH", "HOME", "LANG"}
     assert found["ANSIBLE_HOST_KEY_CHECKING"] == "True"
-    assert found["ANSIBLE_TASK_TIMEOUT"] == "20"
+    assert found["ANSIBLE_TASK_TIMEOUT"] == "600"
     private = str(stage.private(job))
     inside = ("ANSIBLE_CONFIG", "ANSIBLE_HOME", "ANSIBLE_LOCAL_TEMP", "ANSIBLE_ROLES_PATH", "ANSIBLE_COLLECTIONS_PATH")
     assert all(found[key].startswith(private) for key in inside)
