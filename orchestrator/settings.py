@@ -136,7 +136,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         name="breaker_failed_percent",
         default=50,
-        help="With more than this much of the last attempts failed, in percent, nothing acts for a while; 100: off.",
+        help="With more than this much of the last attempts failed, in percent, nothing acts for the cool-down; "
+        "100: off.",
         most=100,
     ),
     Setting(

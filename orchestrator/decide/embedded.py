@@ -197,9 +197,7 @@ def _pick(
         captured = groups.get(parameter.name) or next((one for one in meant if one in offered), next(iter(meant), None))
         if parameter.source is ParameterSource.UNIT:
             value = as_unit(captured, own) if captured else own
-            objection = _unit_objection(value, own, weight, known, jobs=action.jobs)
-            if informs(record.message) and not action.jobs:
-                objection = objection or f"{own} says so only to inform, and {value} is not touched for that"
+            objection = _unit_objection(value, own, weight, known, jobs=action.jobs, informed=informs(record.message))
         else:
             value = (said_path(captured) or captured) if captured else ""
             value = value or (offered[0] if len(offered) == 1 and parameter.required else "")
@@ -221,7 +219,7 @@ def _pick(
 _SYSTEMD_SPEAKS = frozenset({"", "init.scope", "systemd", "unknown"})
 
 
-def _unit_objection(value: str, own: str, weight: _Weight, known: Knowledge, *, jobs: bool) -> str:
+def _unit_objection(value: str, own: str, weight: _Weight, known: Knowledge, *, jobs: bool, informed: bool) -> str:
     stem = value.split("@", 1)[0].casefold()
     # What helps jobs too starts and ends nothing.
     if (known.doors if jobs else known.protected).fullmatch(stem):
@@ -233,6 +231,8 @@ def _unit_objection(value: str, own: str, weight: _Weight, known: Knowledge, *, 
     # A socket says nothing itself: systemd speaks of it, and of the service of its name.
     if weight is _Weight.ACTION_BY_EFFECT and own not in {value, f"{value}.socket", *_SYSTEMD_SPEAKS}:
         return f"{own} can't know what became of {value}; only systemd itself may say that"
+    if informed and not jobs:
+        return f"{own} says so only to inform, and {value} is not touched for that"
     return ""
 
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import sqlite3
 import subprocess
 import tempfile
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -171,7 +169,7 @@ def test_rows_are_left_to_a_worker_that_lives(stage: Stage) -> None:
 def test_a_process_that_hangs_is_told_and_left_alone(stage: Stage) -> None:
     job, supervisor = begun(stage)
     stage.freeze(supervisor)
-    with closing(sqlite3.connect(stage.settings.database_url.removeprefix("sqlite:///"))) as store, store:
+    with stage.locked() as store:
         store.execute("UPDATE run SET lease_until = 0")
     before = stage.left(job)
 
@@ -192,7 +190,7 @@ def test_a_process_that_hangs_is_told_and_left_alone(stage: Stage) -> None:
 def test_a_process_that_can_t_be_seen_but_holds_its_voucher_lives(stage: Stage) -> None:
     """Seen from another container its pid is nobody's or somebody else's; a lock on a shared file is the kernel's."""
     job, supervisor = begun(stage)
-    with closing(sqlite3.connect(stage.settings.database_url.removeprefix("sqlite:///"))) as store, store:
+    with stage.locked() as store:
         store.execute("UPDATE run SET pid = 4000000")
 
     told = look(stage, fix=True)

@@ -119,3 +119,15 @@ def test_the_doctor_sums_what_was_asked(config: Path, incident: IncidentId, monk
     said = CliRunner().invoke(app, ["--config", str(config), "doctor"]).output
 
     assert "in 24 hours 2 requests (1 failed), 1,500 tokens in and 90 out, cost 0.0007" in said
+
+
+@pytest.mark.usefixtures("incident")
+def test_the_doctor_tells_a_key_that_healer_serve_alone_has(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GEMINI_API_KEY", raising=False)
+    monkeypatch.delenv("GOOGLE_API_KEY", raising=False)
+
+    said = CliRunner().invoke(app, ["--config", str(config), "doctor"]).output
+
+    assert (
+        "embedded (no GEMINI_API_KEY is set here); in 24 hours 2 requests (1 failed) by a healer serve that has" in said
+    )

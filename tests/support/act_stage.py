@@ -144,12 +144,12 @@ class Stage:
 
     @contextmanager
     def locked(self) -> Iterator[sqlite3.Connection]:
-        """The store, which nobody else can write meanwhile."""
+        """The store, which nobody else can write meanwhile; what is written here counts from the end on."""
         path = self.settings.database_url.removeprefix("sqlite:///")
         with closing(sqlite3.connect(path, timeout=60, isolation_level=None)) as other:
             other.execute("BEGIN EXCLUSIVE")
             yield other
-            other.execute("ROLLBACK")
+            other.execute("COMMIT")
 
     def freeze(self, pid: int) -> None:
         """SIGSTOP it, but never as it writes: it would hold the store for good."""

@@ -172,6 +172,34 @@ def test_a_unit_that_the_host_does_not_have_is_not_restarted() -> None:
     assert picked(choose(case(DIED, units=["app.service"]))) == RESTART
 
 
+SOCKET = "dial unix /run/redis/redis.sock: connect: no such file or directory"
+
+
+@pytest.mark.parametrize(
+    ("line", "answer"),
+    [
+        (f'level=error msg="{SOCKET}"', ("restart_service", {"service": "redis"})),
+        (f'level=info msg="{SOCKET}"', PERSON),
+        (f"app[7]: I0107 23:21:12.685783    7674 factory.go:219] {SOCKET}", PERSON),
+    ],
+)
+def test_no_unit_is_touched_for_what_a_program_says_to_inform(line: str, answer: Answer) -> None:
+    assert picked(choose(case(line, units=["app.service", "redis.service"]))) == answer
+
+
+def test_what_a_program_is_busy_with_is_no_trouble_where_it_only_informs() -> None:
+    assert picked(choose(case('level=error logger=tls.renew msg="renewing certificate"'))) == PERSON
+    assert picked(choose(case('level=info logger=tls.renew msg="renewing certificate"'))) == NOTHING
+    assert picked(choose(case('level=info logger=tls.renew msg="renewing certificate failed"'))) == PERSON
+    assert picked(choose(case('level=info msg="suspicious login with an invalid token"'))) == PERSON
+
+
+@pytest.mark.parametrize("trouble", ["bind: address already in use", "out of memory", "Segmentation fault"])
+def test_no_known_noise_explains_a_serious_word_away(trouble: str) -> None:
+    assert picked(choose(case("listening on :443"))) == NOTHING
+    assert picked(choose(case(f"listening on :443: {trouble}"))) == PERSON
+
+
 @pytest.mark.parametrize("priority", [5, 6, 7])
 def test_a_mild_line_that_nobody_knows_is_nothing(priority: int) -> None:
     assert picked(choose(case(ODD, priority=priority))) == NOTHING
