@@ -104,7 +104,7 @@ def _read(record: LogRecord, case: Case, known: Knowledge) -> _Opinion:
     attack = known.attack(body(message).casefold(), stem)
     if attack is not None or any(action.id in message for action in case.actions if "_" in action.id):
         reason = attack.reason if attack else "The line names actions of this tool: orders never come by log."
-        return _quiet(_Weight.QUIET, _REQUEST) if _mere_request(record, attack) else _escalate(_Weight.ATTACK, reason)
+        return _quiet(_Weight.QUIET, _REQUEST) if _is_noise(record, attack) else _escalate(_Weight.ATTACK, reason)
     if not words:
         return _quiet(_Weight.QUIET, _REQUEST)
     if not _is_name(unit):
@@ -133,16 +133,18 @@ def _read(record: LogRecord, case: Case, known: Knowledge) -> _Opinion:
 def _by_rule(rule: Rule, for_person: _Weight) -> _Opinion:
     if rule.says is Says.HARMLESS:
         return _quiet(_Weight.HARMLESS, rule.reason)
-    return _escalate(for_person, rule.reason)
+    return _escalate(_Weight.UNKNOWN if rule.alone else for_person, rule.reason)
 
 
 _REQUEST = "The line only repeats what somebody asked for or typed; nothing failed."
 
 
-def _mere_request(record: LogRecord, attack: object) -> bool:
-    """Whether an attack sits in a request that was logged as ordinary: the internet's noise, harmless as such."""
-    orders = getattr(attack, "reason", "").startswith("The line gives orders")
-    return is_request(record.message) and attack is not None and not orders
+def _is_noise(record: LogRecord, attack: Rule | None) -> bool:
+    """Whether an attack sits where everybody's words are logged as ordinary, and is harmless as such."""
+    if attack is None:
+        return False
+    kinds = {"request": is_request(record.message), "information": informs(record.message)}
+    return any(kinds[kind] for kind in attack.noise_in)
 
 
 def _is_name(unit: str) -> bool:

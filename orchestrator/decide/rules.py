@@ -47,6 +47,10 @@ class Rule:
     otherwise: bool = False
     #: What a program was busy with, not why it failed: a root cause in the same line says more.
     busy_with: bool = False
+    #: Says so little that whatever another line of the incident tells counts more.
+    alone: bool = False
+    #: Kinds of lines, `request` and `information`, in which an attack is somebody's words and no more.
+    noise_in: frozenset[str] = frozenset()
 
     def holds(self, words: str, unit: str) -> bool:
         """Whether the rule speaks of these words of this unit; both in lower case."""
@@ -129,6 +133,8 @@ def _rules(table: Sequence[dict[str, Any]], says: Says) -> tuple[Rule, ...]:
             units=re.compile(row["units"]) if "units" in row else None,
             otherwise=row.get("otherwise", False),
             busy_with=row.get("busy_with", False),
+            alone=row.get("alone", False),
+            noise_in=frozenset(row.get("noise_in", ())),
         )
         for row in table
     )
