@@ -255,9 +255,11 @@ def test_room_is_made_on_the_file_system_that_is_meant(stage: Stage) -> None:
     full = "sick: /var/log/shop is 100 % full (0 of 16 MiB available)"
     of = {"free_disk_space_path": "/var/log/shop/missing/shop.log"}
     other = {"free_disk_space_path": "/var/log/other.log"}
+    elsewhere = {"free_disk_space_path": "/only-in-a-container/data/wal"}
 
     assert stage.run("free_disk_space/verify", changed=False, **of) == full
     assert stage.run("free_disk_space/verify", changed=False, **other) == OK
+    assert stage.run("free_disk_space/verify", changed=False, **elsewhere) == full
     assert stage.run("free_disk_space/act", changed=False, **other) == OK
     nowhere = "nothing that may be deleted lies on the file system of /dev/null"
     assert stage.run("free_disk_space/act", changed=False, free_disk_space_path="/dev/null") == f"refused: {nowhere}"

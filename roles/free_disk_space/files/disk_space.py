@@ -234,11 +234,16 @@ def short(paths: list[str]) -> dict[str, Room]:
 
 
 def meant(paths: list[str], of: str) -> tuple[list[str], str]:
-    """Those mount paths whose file system a path lies on, all for an empty one; and why it can't be told."""
+    """Those mount paths whose file system a path lies on; and why it can't be told.
+
+    All for an empty one, and for one that is not of this host: a container names what only it sees.
+    """
     if not of:
         return paths, ""
     if os.path.normpath(of) != of:
         return [], f"this is no absolute path in its plain form: {shown(of)}"
+    if not os.path.lexists(f"/{of.split('/')[1]}"):
+        return paths, ""
     try:
         found = [path for path in paths if os.stat(path).st_dev == device(of)]
     except OSError as error:

@@ -169,6 +169,26 @@ def test_a_path_that_guards_secrets_or_belongs_to_all_is_left_to_a_person(path: 
     assert picked(choose(case(f"open {path}: permission denied"))) == PERSON
 
 
+@pytest.mark.parametrize(
+    ("line", "path"),
+    [
+        ("write /srv/shop/orders.db: no space left on device", "/srv/shop/orders.db"),
+        ("cp: error writing '/boot/initrd.img': No space left on device", "/boot/initrd.img"),
+        ('pwrite() "/var/lib/docker/tmp/a" failed (28: No space left on device)', "/var/lib/docker/tmp/a"),
+        ("OSError: [Errno 28] No space left on device: '/mnt/backup/a'", "/mnt/backup/a"),
+    ],
+)
+def test_what_could_not_be_written_tells_which_file_system_is_full(line: str, path: str) -> None:
+    assert picked(choose(case(line))) == ("free_disk_space", {"path": path})
+
+
+def test_a_full_file_system_that_is_not_offered_leaves_it_open_which_one_is_meant() -> None:
+    asked = case("write /srv/shop/orders.db: no space left on device")
+    others = [replace(one, values={"path": ("/opt",)} if one.values else {}) for one in asked.candidates]
+
+    assert picked(choose(replace(asked, candidates=tuple(others)))) == FREE
+
+
 def test_the_end_of_a_relative_path_is_no_path() -> None:
     asked = case("mkdir cache/opt/app/run.sh: Permission denied")
 
