@@ -44,6 +44,8 @@ _HEADER = re.compile(
       {_UPTIME}(?:{_TAG}[ ]{{1,2}})?{_UPTIME}""",
     re.VERBOSE,
 )
+#: Colours and weights, as terminals, rsyslog and JSON write them: they say nothing.
+_COLOURS = re.compile(r"(?:\x1b|#033|\\(?:u001b|x1b|033|e))\[[\d;]{0,12}m")
 _QUOTED = (
     r'(?:"(?:[^"\\]|\\.)*(?:"|$)|\'(?:[^\'\\]|\\.)*(?:\'|$)'
     r"|[\u201c\u2018][^\u201d\u2019]*(?:[\u201d\u2019]|$))"
@@ -123,8 +125,8 @@ def is_request(message: str) -> bool:
 
 
 def body(message: str) -> str:
-    """What follows the syslog header, as far as it is looked at."""
-    head = message[:LOOKED_AT]
+    """What follows the syslog header, as far as it is looked at, without colours."""
+    head = _COLOURS.sub("", message[:LOOKED_AT])
     found = _HEADER.match(head)
     return head[found.end() :] if found else head
 
