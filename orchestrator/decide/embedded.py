@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from orchestrator.decide.candidates import as_unit, is_service, short_unit
-from orchestrator.decide.rules import Knowledge, Rule, Says, knowledge
+from orchestrator.decide.rules import Amid, Knowledge, Rule, Says, knowledge
 from orchestrator.domain.actions import (
     ESCALATE,
     NONE,
@@ -102,9 +102,13 @@ def _read(record: LogRecord, case: Case, known: Knowledge) -> _Opinion:
     words = own_words(message)
     lowered = words.casefold()
     attack = known.attack(body(message).casefold(), stem)
+    if attack is not None and Amid.INFORMATION in attack.noise_amid and informs(message):
+        # What only strangers said is read past; the program's own words are judged like any others.
+        attack = known.attack(lowered, stem)
     if attack is not None or any(action.id in message for action in case.actions if "_" in action.id):
         reason = attack.reason if attack else "The line names actions of this tool: orders never come by log."
-        return _quiet(_Weight.QUIET, _REQUEST) if _is_noise(record, attack) else _escalate(_Weight.ATTACK, reason)
+        noise = attack is not None and Amid.REQUEST in attack.noise_amid and is_request(message)
+        return _quiet(_Weight.QUIET, _REQUEST) if noise else _escalate(_Weight.ATTACK, reason)
     if not words:
         return _quiet(_Weight.QUIET, _REQUEST)
     if not _is_name(unit):
@@ -137,14 +141,6 @@ def _by_rule(rule: Rule, for_person: _Weight) -> _Opinion:
 
 
 _REQUEST = "The line only repeats what somebody asked for or typed; nothing failed."
-
-
-def _is_noise(record: LogRecord, attack: Rule | None) -> bool:
-    """Whether an attack sits where everybody's words are logged as ordinary, and is harmless as such."""
-    if attack is None:
-        return False
-    kinds = {"request": is_request(record.message), "information": informs(record.message)}
-    return any(kinds[kind] for kind in attack.noise_in)
 
 
 def _is_name(unit: str) -> bool:

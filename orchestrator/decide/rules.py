@@ -32,6 +32,14 @@ class Says(StrEnum):
     PERSON = "person"
 
 
+class Amid(StrEnum):
+    """Kinds of lines that hold everybody's words as a matter of course."""
+
+    REQUEST = "request"
+    #: What a program itself calls information, as far as it quotes.
+    INFORMATION = "information"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rule:
     """One row: any of the expressions, in lower case, searched in the line's lower-cased own words."""
@@ -49,8 +57,8 @@ class Rule:
     busy_with: bool = False
     #: Says so little that whatever another line of the incident tells counts more.
     alone: bool = False
-    #: Kinds of lines, `request` and `information`, in which an attack is somebody's words and no more.
-    noise_in: frozenset[str] = frozenset()
+    #: Where an attack is a stranger's words and no more.
+    noise_amid: frozenset[Amid] = frozenset()
 
     def holds(self, words: str, unit: str) -> bool:
         """Whether the rule speaks of these words of this unit; both in lower case."""
@@ -134,7 +142,7 @@ def _rules(table: Sequence[dict[str, Any]], says: Says) -> tuple[Rule, ...]:
             otherwise=row.get("otherwise", False),
             busy_with=row.get("busy_with", False),
             alone=row.get("alone", False),
-            noise_in=frozenset(row.get("noise_in", ())),
+            noise_amid=frozenset(Amid(one) for one in row.get("noise_amid", ())),
         )
         for row in table
     )

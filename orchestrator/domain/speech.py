@@ -23,7 +23,8 @@ _METHODS = r"(?:GET|POST|PUT|HEAD|DELETE|OPTIONS|PATCH|CONNECT|TRACE|PROPFIND)"
 _ACCESS = re.compile(
     rf"""^(?![A-Z][ ]\[)(?:\S+[ ]){{1,4}}\[\d{{1,2}}/\w{{3}}/\d{{4}}[:\s]                     # common log format
       | ^\S+[ ]\S+[ ]\S+[ ]\[[^\]]{{5,40}}\][ ]"
-      | ^(?:\S{{1,60}}[ ]){{0,3}}"?{_METHODS}[ ](?:/|https?://|\*)\S*              # a request line, bare or quoted
+      # a request line, bare or quoted, that is not told as an error
+      | ^(?!(?:ERROR|FATAL|CRITICAL|PANIC)\b)(?:\S{{1,60}}[ ]){{0,3}}"?{_METHODS}[ ](?:/|https?://|\*)\S*
       | ^\S{{1,60}}:\d+[ ]\[[^\]]{{5,40}}\][ ]\S+[ ]\S+[ ][\d/+-]+[ ]\d{{3}}[ ]    # haproxy's httplog
       | ^method={_METHODS}\b""",
     re.VERBOSE,
@@ -45,7 +46,9 @@ _HEADER = re.compile(
     re.VERBOSE,
 )
 #: Colours and weights, as terminals, rsyslog and JSON write them: they say nothing.
-_COLOURS = re.compile(r"(?:\x1b|#033|\\(?:u001b|x1b|033|e))\[[\d;]{0,12}m")
+_COLOUR = r"(?:\x1b|#033|\\(?:u001b|x1b|033|e))\[[\d;]{0,12}m"
+#: Not in the midst of a word or path, which would become another one.
+_COLOURS = re.compile(rf"(?<![\w./-]){_COLOUR}|{_COLOUR}(?![\w./-])")
 _QUOTED = (
     r'(?:"(?:[^"\\]|\\.)*(?:"|$)|\'(?:[^\'\\]|\\.)*(?:\'|$)'
     r"|[\u201c\u2018][^\u201d\u2019]*(?:[\u201d\u2019]|$))"

@@ -372,6 +372,25 @@ def test_the_oldest_go_and_no_more_than_it_takes(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.rglob("a.*")) == [f"a.log.{number}" for number in range(3)]
 
 
+def test_a_path_on_another_machine_is_told_by_the_list_of_mounts_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = [disk.Mount("/", "ext4", writable=True), disk.Mount("/etc", "autofs", writable=True)]
+    monkeypatch.setattr(os, "stat", lambda path: pytest.fail(f"{path} was looked at"))
+
+    assert disk.meant(["/"], "/etc/evil.example/x", known) == (
+        [],
+        "nothing that may be deleted lies on the file system of /etc/evil.example/x",
+    )
+
+
+@pytest.mark.parametrize("path", [".", "relative", "a/b", "/a/../b"])
+def test_a_path_in_no_plain_form_is_not_looked_at(path: str) -> None:
+    assert disk.meant(["/"], path, []) == ([], f"this is no absolute path in its plain form: {path}")
+
+
+def test_a_path_whose_first_folder_is_not_here_means_all() -> None:
+    assert disk.meant(["/", "/var"], "/only-in-a-container/data", []) == (["/", "/var"], "")
+
+
 def test_places_give_room_in_their_order() -> None:
     assert [place.kind for place in disk.PLACES] == ["package", "journal", "log", "temporary", "temporary"]
     assert {place.kind for place in disk.PLACES} == disk.KINDS.keys()
@@ -521,6 +540,11 @@ def test_second_name_is_refused(script: Path) -> None:
 def test_file_or_folder_that_others_may_write_is_refused(script: Path) -> None:
     script.chmod(0o646)
     assert "can be written by everybody" in refused(script, script.parent)
+
+    # Nothing is missing, and it is not well.
+    script.chmod(0o757)
+    seen = modes.look(str(script), [str(script.parent)])
+    assert (seen["symptom"], seen["doubt"]) == ("", f"{script} can be written by everybody")
 
     script.chmod(0o644)
     script.parent.chmod(0o777)

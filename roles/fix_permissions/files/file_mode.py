@@ -295,7 +295,10 @@ def judged(asked: str, real: str, file: File, safe: List[str]) -> Judgement:
         return Judgement(found, doubt=f"{name} {error}", objection=f"{name} {where or error}")
     wanted = wanted_access(found, whose)
     why = where or of_file(file, whose, wanted) or (whose and of_gift(real, file, whose)) or of_folders(file, whose)
-    return Judgement(wanted, symptom_of(real, found, wanted, whose), objection=f"{name} {why}" if why else "")
+    symptom, others = symptom_of(real, found, wanted, whose), writers(found)
+    # Nothing that is mended here, and not well either.
+    doubt = f"{name} can be written by {others}" if others and not symptom else ""
+    return Judgement(wanted, symptom, doubt, objection=f"{name} {why}" if why else "")
 
 
 def program(file: File) -> bool:

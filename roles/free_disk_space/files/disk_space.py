@@ -233,22 +233,27 @@ def short(paths: list[str]) -> dict[str, Room]:
     return {path: one for path, one in said.items() if one.shortage}
 
 
-def meant(paths: list[str], of: str) -> tuple[list[str], str]:
+def meant(paths: list[str], of: str, known: list[Mount]) -> tuple[list[str], str]:
     """Those mount paths whose file system a path lies on; and why it can't be told.
 
     All for an empty one, and for one that is not of this host: a container names what only it sees.
     """
     if not of:
         return paths, ""
-    if os.path.normpath(of) != of:
+    if not os.path.isabs(of) or os.path.normpath(of) != of:
         return [], f"this is no absolute path in its plain form: {shown(of)}"
     if not os.path.lexists(f"/{of.split('/')[1]}"):
         return paths, ""
+    nowhere = f"nothing that may be deleted lies on the file system of {shown(of)}"
+    # Told by the list of mounts first: a look would wake an automounter, or wait for another machine.
+    on = [mount for mount in known if mount.path == of or below(of, mount.path)]
+    if on and not max(on, key=lambda mount: len(mount.path)).ours:
+        return [], nowhere
     try:
         found = [path for path in paths if os.stat(path).st_dev == device(of)]
     except OSError as error:
         return [], f"{shown(of)} can't be looked at ({error.strerror})"
-    return found, "" if found else f"nothing that may be deleted lies on the file system of {shown(of)}"
+    return found, "" if found else nowhere
 
 
 def device(path: str) -> int:
@@ -617,7 +622,7 @@ def answer(
 
     `of`: a path whose file system alone is meant; empty: all are.
     """
-    paths, doubt = meant(ours(places, known), of)
+    paths, doubt = meant(ours(places, known), of, known)
     tight = short(paths)
     said: dict[str, Any] = {"short": [f"{shown(path)} {one.shortage}" for path, one in tight.items()], "doubt": doubt}
     if mode == "room":
