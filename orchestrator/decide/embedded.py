@@ -238,6 +238,8 @@ def _unit_objection(value: str, own: str, weight: _Weight, known: Knowledge, *, 
 
 
 def _path_objection(value: str, known: Knowledge) -> str:
+    if value and known.suspicious.search(value.casefold()):
+        return f"{value} is named like malware"
     if value and known.sensitive.search(value):
         return f"{value} holds secrets, decides who may log in, or is shared by the whole system"
     return ""

@@ -75,6 +75,15 @@ _FOREIGN = (
         ),
         "…",
     ),
+    # What somebody wrote, told without quotes.
+    (
+        re.compile(
+            r"(?i)\b(?<!error )((?:message|feedback|comment|question|review|note|post|reply)"
+            r"(?:\s(?:posted|saved|received|left|sent)){0,1}\s(?:from|by)\s[^:\s]{1,60}(?:\s[^:\s]{1,30}){0,3}:)\s.*"
+        ),
+        r"\1 …",
+    ),
+    (re.compile(r"(?i)\b(commit message:|ticket #\d{1,12}(?:\s[^:\s]{1,30}){0,3}:)\s.*"), r"\1 …"),
     # A program that tells what somebody looked for or typed.
     (re.compile(rf"(?i)\b((?:searched|looked|asked) for|typed|entered|submitted)\s{{1,2}}{_QUOTED}"), r"\1 …"),
     # logfmt leaves the quotes out where a value is one word.
