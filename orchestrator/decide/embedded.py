@@ -199,10 +199,11 @@ def _pick(
         else:
             value = (said_path(captured) or captured) if captured else ""
             value = value or (offered[0] if len(offered) == 1 and parameter.required else "")
-            objection = _path_objection(value, known)
             if parameter.source is ParameterSource.FILE_SYSTEM:
                 # Nothing is done to the path itself; one that is not offered leaves open which file system is meant.
                 value, objection = value if value in offered else "", ""
+            else:
+                objection = _path_objection(value, known)
         if not value and not parameter.required:
             continue
         if objection or value not in offered:

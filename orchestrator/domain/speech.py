@@ -79,7 +79,7 @@ _FOREIGN = (
     (
         re.compile(
             r"(?i)\b(?<!error )((?:message|feedback|comment|question|review|note|post|reply)"
-            r"(?:\s(?:posted|saved|received|left|sent)){0,1}\s(?:from|by)\s[^:\s]{1,60}(?:\s[^:\s]{1,30}){0,3}:)\s.*"
+            r"(?:\s(?:posted|saved|received|left|sent))?\s(?:from|by)\s[^:\s]{1,60}(?:\s[^:\s]{1,30}){0,3}:)\s.*"
         ),
         r"\1 …",
     ),

@@ -34,7 +34,7 @@ def edit(file: str, change: Callable[[Any], object]) -> Bend:
         # By way of JSON: else what an anchor shares is one object, and one edit changes all places.
         content = json.loads(json.dumps(yaml.safe_load((root / file).read_text(encoding="utf-8"))))
         change(content)
-        (root / file).write_text(yaml.safe_dump(content), encoding="utf-8")
+        (root / file).write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
 
     return bend
 

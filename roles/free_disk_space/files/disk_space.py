@@ -207,11 +207,17 @@ def below(path: str, folder: str) -> bool:
     return path.startswith(folder.rstrip("/") + "/")
 
 
+def holder(path: str, known: list[Mount]) -> Mount | None:
+    """The file system that a path lies on, by its name alone: nothing is looked at, and no link is followed."""
+    on = [mount for mount in known if mount.path == path or below(path, mount.path)]
+    return max(on, key=lambda mount: len(mount.path), default=None)
+
+
 def holders(place: Place, known: list[Mount]) -> Iterator[Mount]:
     """The file systems that a place's files lie on."""
-    on = [mount for mount in known if mount.path == place.path or below(place.path, mount.path)]
+    on = holder(place.path, known)
     if on and os.path.isdir(place.path):
-        yield max(on, key=lambda mount: len(mount.path))
+        yield on
     if place.mounts:
         yield from (mount for mount in known if below(mount.path, place.path))
 
@@ -246,8 +252,8 @@ def meant(paths: list[str], of: str, known: list[Mount]) -> tuple[list[str], str
         return paths, ""
     nowhere = f"nothing that may be deleted lies on the file system of {shown(of)}"
     # Told by the list of mounts first: a look would wake an automounter, or wait for another machine.
-    on = [mount for mount in known if mount.path == of or below(of, mount.path)]
-    if on and not max(on, key=lambda mount: len(mount.path)).ours:
+    on = holder(of, known)
+    if on and not on.ours:
         return [], nowhere
     try:
         found = [path for path in paths if os.stat(path).st_dev == device(of)]

@@ -75,7 +75,7 @@ def play(entry: str) -> dict[str, Any]:
 
 def write(path: Path, content: object) -> None:
     # By way of JSON: else what is shared in Python becomes an alias, and one edit changes all places.
-    path.write_text(yaml.safe_dump(json.loads(json.dumps(content))), encoding="utf-8")
+    path.write_text(yaml.safe_dump(json.loads(json.dumps(content)), sort_keys=False), encoding="utf-8")
 
 
 def load(root: Path) -> catalog.Catalog:
